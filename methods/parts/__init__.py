@@ -1,0 +1,1 @@
+"""Network parts, samplers and augmentations that more than one method may want."""
