@@ -58,11 +58,12 @@ class Schema:
 
 
 class Batch(NamedTuple):
-    """Images with their labels. images: uint8 (B, 3, H, W). labels: type -> int8 (B, C), empty where unlabelled. index: int64 (B,)."""
+    """Images with their labels. images: uint8 (B, 3, H, W). labels: type -> int8 (B, C), empty where unlabelled.
+    positions: int64 (B,), into the examples that the batch came from."""
 
     images: Tensor
     labels: dict[str, Tensor]
-    index: Tensor
+    positions: Tensor
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,233 @@
+"""Methods and data sets by file name. Listing reads source text only; importing waits until something is to run."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+KINDS = ("methods", "datasets")
+PROJECT_PACKAGES = ("bench", "methods", "datasets", "slurm")
+_MARKER = "PRESETS"  # the class of a method file whose body sets this name is the method
+
+
+class UnknownNameError(KeyError):
+    """A name that is not registered; the text offers the nearest one."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A hyper-parameter: its annotation as written, and its default."""
+
+    name: str
+    annotation: str
+    default: Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a file's source text says of itself. error is empty unless the file cannot be read."""
+
+    kind: str
+    name: str
+    path: Path
+    summary: str = ""
+    error: str = ""
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    class_name: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The method's variants; ("",) where it has only itself."""
+        return tuple(self.constants.get("ROWS", ())) or ("",)
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """The rows that `all` means."""
+        return tuple(self.constants.get("HEADLINE", self.rows))
+
+
+def roots() -> list[Path]:
+    """The project's folder, then those named by BENCH_PLUGINS, each with a methods/ or datasets/ of its own."""
+    return [ROOT, *(Path(part).resolve() for part in os.environ.get("BENCH_PLUGINS", "").split(os.pathsep) if part)]
+
+
+def names(kind: str) -> list[str]:
+    """Registered names of a kind, sorted."""
+    return sorted({path.stem for root in roots() for path in (root / kind).glob("*.py") if not path.stem.startswith("_")})
+
+
+def entries(kind: str) -> Iterator[Entry]:
+    """Every registered entry of a kind, broken ones too."""
+    for name in names(kind):
+        yield entry(kind, name)
+
+
+def entry(kind: str, name: str) -> Entry:
+    """One entry, read from its source text. Raises UnknownNameError with the nearest name."""
+    known = names(kind)
+    if name not in known:
+        raise UnknownNameError(unknown(kind.removesuffix("s").replace("dataset", "data set"), name, known, f"list {kind}"))
+    return _read(kind, name)
+
+
+def unknown(what: str, name: str, known: list[str], listing: str) -> str:
+    """The message for a name that nobody knows."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    return f"no {what} {name!r}{hint} python -m bench {listing} shows all {len(known)}"
+
+
+def load(kind: str, name: str) -> ModuleType:
+    """Imports the module of a name. Whatever its import raises is raised."""
+    entry(kind, name)
+    package = importlib.import_module(kind)
+    package.__path__.extend(str(root / kind) for root in roots() if str(root / kind) not in package.__path__)
+    return importlib.import_module(f"{kind}.{name}")
+
+
+def load_part(module: str) -> ModuleType:
+    """Imports a module that serves all entries of a kind, such as datasets._open."""
+    return importlib.import_module(module)
+
+
+def method_class(name: str) -> type:
+    """The class of a method, imported. Raises SyntaxError or ImportError where its file is broken."""
+    found = entry("methods", name)
+    if found.error:
+        raise SyntaxError(found.error)
+    found_class: type = getattr(load("methods", name), found.class_name)
+    return found_class
+
+
+@cache
+def source_hash(kind: str, name: str) -> str:
+    """sha256 over the syntax trees of a file and of the project's modules that it imports, directly or not; comments,
+    layout and docstrings do not count. An unreadable file counts with its bytes."""
+    digest = hashlib.sha256()
+    for module in sorted(_closure(f"{kind}.{name}")):
+        digest.update(f"{module}={_module_hash(module)}\n".encode())
+    return digest.hexdigest()
+
+
+def _closure(module: str) -> set[str]:
+    found, todo = set(), [module]
+    while todo:
+        current = todo.pop()
+        if current not in found and _module_path(current) is not None:
+            found.add(current)
+            todo.extend(_imports(current))
+    return found
+
+
+def _module_path(module: str) -> Path | None:
+    for root in roots():
+        base = root.joinpath(*module.split("."))
+        for path in (base.with_suffix(".py"), base / "__init__.py"):
+            if path.is_file():
+                return path
+    return None
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+@cache
+def _imports(module: str) -> tuple[str, ...]:
+    path = _module_path(module)
+    assert path is not None
+    try:
+        tree = _tree(path)
+    except (SyntaxError, ValueError):
+        return ()
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parents, base] if base else parents)
+            found += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return tuple(name for name in found if name.split(".")[0] in PROJECT_PACKAGES)
+
+
+@cache
+def _module_hash(module: str) -> str:
+    path = _module_path(module)
+    assert path is not None
+    try:
+        tree = _tree(path)
+    except (SyntaxError, ValueError):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node, clean=False):
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+@cache
+def _read(kind: str, name: str) -> Entry:
+    path = _module_path(f"{kind}.{name}")
+    assert path is not None
+    try:
+        tree = _tree(path)
+    except (SyntaxError, ValueError) as broken:
+        where = f"{kind}/{name}.py:{getattr(broken, 'lineno', 0)}"
+        return Entry(kind, name, path, error=f"{where}: {getattr(broken, 'msg', broken)}")
+    summary = (ast.get_docstring(tree) or "").partition("\n")[0]
+    if kind != "methods":
+        return Entry(kind, name, path, summary, constants=_literals(tree.body))
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and _MARKER in (constants := _literals(node.body)):
+            return Entry(kind, name, path, summary, "", constants, node.name, _parameters(node))
+    error = f"methods/{name}.py: no class in it sets {_MARKER}; docs/adding-a-method.md shows one that does"
+    return Entry(kind, name, path, summary, error=error)
+
+
+def _literals(body: list[ast.stmt]) -> dict[str, Any]:
+    """Upper-case names that are set to literals."""
+    found = {}
+    for node in body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target if isinstance(node, ast.AnnAssign) else None
+        if isinstance(target, ast.Name) and target.id.isupper():
+            value = node.value  # type: ignore[attr-defined]
+            try:
+                found[target.id] = ast.literal_eval(value)
+            except (ValueError, TypeError):
+                continue
+    return found
+
+
+def _parameters(node: ast.ClassDef) -> dict[str, Parameter]:
+    """The keyword-only arguments of __init__, or the fields of a dataclass."""
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            pairs = zip(item.args.kwonlyargs, item.args.kw_defaults, strict=True)
+            return {arg.arg: _parameter(arg.arg, arg.annotation, default) for arg, default in pairs}
+    fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
+    return {
+        item.target.id: _parameter(item.target.id, item.annotation, item.value)  # type: ignore[union-attr]
+        for item in fields
+        if not item.target.id.isupper() and item.value is not None  # type: ignore[union-attr]
+    }
+
+
+def _parameter(name: str, annotation: ast.expr | None, default: ast.expr | None) -> Parameter:
+    return Parameter(name, ast.unparse(annotation) if annotation else "", ast.literal_eval(default) if default else None)
