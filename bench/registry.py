@@ -194,11 +194,21 @@ def _read(kind: str, name: str) -> Entry:
     summary = (ast.get_docstring(tree) or "").partition("\n")[0]
     if kind != "methods":
         return Entry(kind, name, path, summary, constants=_literals(tree.body))
+    try:
+        return _read_method(tree, name, path, summary)
+    except ValueError as wrong:
+        error = f"methods/{name}.py: {wrong}; docs/adding-a-method.md shows a file that is complete"
+        return Entry(kind, name, path, summary, error=error)
+
+
+def _read_method(tree: ast.Module, name: str, path: Path, summary: str) -> Entry:
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and _MARKER in (constants := _literals(node.body)):
-            return Entry(kind, name, path, summary, "", constants, node.name, _parameters(node))
-    error = f"methods/{name}.py: no class in it sets {_MARKER}; docs/adding-a-method.md shows one that does"
-    return Entry(kind, name, path, summary, error=error)
+            parameters = _parameters(node)
+            if "image_size" not in parameters:
+                raise ValueError(f"{node.name} has no hyper-parameter image_size")
+            return Entry("methods", name, path, summary, "", constants, node.name, parameters)
+    raise ValueError(f"no class in it sets {_MARKER}")
 
 
 def _literals(body: list[ast.stmt]) -> dict[str, Any]:
@@ -230,4 +240,7 @@ def _parameters(node: ast.ClassDef) -> dict[str, Parameter]:
 
 
 def _parameter(name: str, annotation: ast.expr | None, default: ast.expr | None) -> Parameter:
-    return Parameter(name, ast.unparse(annotation) if annotation else "", ast.literal_eval(default) if default else None)
+    try:
+        return Parameter(name, ast.unparse(annotation) if annotation else "", ast.literal_eval(default) if default else None)
+    except ValueError:
+        raise ValueError(f"the default of {name} is not a literal") from None

@@ -1,0 +1,172 @@
+"""Commands and options. Parsing comes first and imports nothing heavy; each command is imported when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+OK, FAILED, USAGE, REGRESSION, INTERRUPTED = 0, 1, 2, 3, 130  # exit codes
+_RANGE = re.compile(r"(\d+)-(\d+)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    options.argv = list(sys.argv[1:] if argv is None else argv)
+    module = importlib.import_module(f"bench.{options.module}")
+    from bench.registry import UnknownNameError
+    from bench.spec import UsageError
+
+    try:
+        code: int = module.command(options)
+    except (UnknownNameError, UsageError) as error:
+        print(f"bench {options.command}: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of stdout has gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    return code
+
+
+def numbers(text: str) -> list[float]:
+    """0.25,1 -> [0.25, 1.0]"""
+    return [float(part) for part in text.split(",")]
+
+
+def integers(text: str) -> list[int]:
+    """0-2,5 -> [0, 1, 2, 5]"""
+    found: list[int] = []
+    for part in text.split(","):
+        match = _RANGE.fullmatch(part.strip())
+        found += range(int(match[1]), int(match[2]) + 1) if match else [int(part)]
+    return found
+
+
+def seconds(text: str) -> float:
+    """90, 90s, 15m or 2h, in seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} given, a time such as 90s, 15m or 2h expected")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says which option or command was probably meant, and takes no abbreviations, which a later option could break."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "allow_abbrev": False})
+
+    def error(self, message: str) -> NoReturn:
+        import difflib
+
+        wrong = re.search(r"(?:unrecognized arguments: |invalid choice: ')([\w-]+)", message)
+        if wrong:
+            near = difflib.get_close_matches(wrong[1], _words(self), n=1)
+            message += f"; did you mean {near[0]!r}?" if near else ""
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: error: {message}\n")
+
+
+def _words(parser: argparse.ArgumentParser) -> list[str]:
+    """Every option and choice that a parser and its commands understand."""
+    found: list[str] = []
+    for action in parser._actions:
+        found += [*action.option_strings, *(str(choice) for choice in action.choices or ())]
+        if isinstance(action, argparse._SubParsersAction):
+            found += [word for command in action.choices.values() for word in _words(command)]
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m bench", description="Benchmark harness for attribute prediction with few labels.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    for add in (_add_run, _add_report, _add_status, _add_list, _add_doctor, _add_check):
+        add(commands)
+    return parser
+
+
+def _add(commands: argparse._SubParsersAction, name: str, module: str, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(module=module)
+    return parser
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    default = Path(os.environ.get("BENCH_STORE") or "results/store")
+    parser.add_argument("--store", type=Path, default=default, metavar="DIR", help="where records live (default %(default)s)")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    cache = Path(os.environ.get("BENCH_CACHE") or Path.home() / ".cache" / "bench")
+    root = Path(os.environ.get("BENCH_DATA") or cache / "data")
+    parser.add_argument("--data-root", type=Path, default=root, metavar="DIR", help="holds one folder a data set (default %(default)s)")
+    parser.add_argument("--cache", type=Path, default=cache, metavar="DIR", help="decoded pixels and stand-ins (default %(default)s)")
+    parser.add_argument(
+        "--data", choices=("auto", "real", "synthetic"), default="auto", help="auto renders a stand-in for a data set that is absent"
+    )
+    parser.add_argument("--on-bad-data", choices=("error", "skip"), default="error", help="damaged images and lines (default %(default)s)")
+    parser.add_argument("--preset", choices=("tiny", "paper"), help="sizes; tiny without a CUDA device, must be named with one")
+
+
+def _add_run(commands: argparse._SubParsersAction) -> None:
+    run = _add(commands, "run", "run", "Run a sweep; typed again, it goes on where it stopped.")
+    run.add_argument("--methods", default="all", metavar="LIST", help="all, NAME, NAME/ROW, NAME/*, !NAME, joined by commas")
+    run.add_argument("--datasets", default="deepfashion,darn", metavar="LIST", help="names, or folder:PATH (default %(default)s)")
+    run.add_argument("--label-fractions", type=numbers, default=[0.25, 1.0], metavar="LIST", help="shares in (0, 1] (default 0.25,1)")
+    run.add_argument("--unlabeled", type=numbers, default=[1.0], metavar="LIST", help="multiples of the unlabelled pool (default 1)")
+    run.add_argument("--corruptions", default="gaussian_noise,motion_blur,jpeg_compression", metavar="LIST", help="names, or all")
+    run.add_argument("--severities", type=integers, default=[0, 3, 5], metavar="LIST", help="0 is clean; 0-5 or 0,3,5 (default 0,3,5)")
+    run.add_argument("--seeds", type=integers, default=[0], metavar="LIST", help="0-2 or 0,1 (default 0)")
+    run.add_argument("--launcher", choices=("process", "inline"), default="process", help="where stages run (default %(default)s)")
+    run.add_argument("--jobs", type=int, metavar="N", help="worker processes (default: one a CUDA device, else one a core)")
+    run.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="threads a worker; results depend on it to the last bit (default 1)"
+    )
+    run.add_argument("--timeout", type=seconds, metavar="TIME", help="hard limit a stage, such as 2h (process launcher)")
+    run.add_argument("--only", choices=("failed", "missing", "stale"), help="leave every other cell alone")
+    run.add_argument("--set", action="append", default=[], metavar="METHOD.NAME=VALUE", help="change a hyper-parameter; may be repeated")
+    run.add_argument("--corruption-backend", choices=("reference",), default="reference", help="who corrupts (default %(default)s)")
+    run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default %(default)s")
+    run.add_argument("--dry-run", action="store_true", help="list the cells, what is cached and the predicted time")
+    _add_store(run)
+    _add_data(run)
+
+
+def _add_report(commands: argparse._SubParsersAction) -> None:
+    report = _add(commands, "report", "report", "Write the tables.")
+    report.add_argument("--out", type=Path, default=Path("results/report"), metavar="DIR", help="default %(default)s")
+    _add_store(report)
+
+
+def _add_status(commands: argparse._SubParsersAction) -> None:
+    status = _add(commands, "status", "status", "Where the sweeps of a store stand.")
+    status.add_argument("--json", action="store_true", help="print JSON")
+    _add_store(status)
+
+
+def _add_list(commands: argparse._SubParsersAction) -> None:
+    listing = _add(commands, "list", "listing", "What there is to choose from.")
+    listing.add_argument("kind", choices=("methods", "datasets", "corruptions"))
+    listing.add_argument("name", nargs="?", help="a method or data set, for its details")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_doctor(commands: argparse._SubParsersAction) -> None:
+    doctor = _add(commands, "doctor", "doctor", "Check data sets before anything is queued.")
+    doctor.add_argument("datasets", nargs="*", metavar="DATASET", help="names, or folder:PATH (default: all)")
+    _add_data(doctor)
+
+
+def _add_check(commands: argparse._SubParsersAction) -> None:
+    check = _add(commands, "check", "gate", "Compare a store with a baseline; exit 3 on a regression, or with nothing to compare.")
+    check.add_argument("--baseline", type=Path, default=Path("results/reference"), metavar="DIR", help="a store (default %(default)s)")
+    _add_store(check)

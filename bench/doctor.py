@@ -1,0 +1,32 @@
+"""The `doctor` command: what is missing, truncated or wrong in a data set, before anything is queued."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench import registry
+from bench.cli import FAILED, OK
+from bench.protocol import DataOptions
+from bench.run import choose_preset
+
+_SHOWN = 50  # problems printed a data set; the rest is counted
+
+
+def command(options: argparse.Namespace) -> int:
+    """Checks each data set's real files and prints its problems. Exit code 1 where there is one."""
+    preset = choose_preset(options.preset or "tiny")
+    data = DataOptions(options.data_root.expanduser(), options.cache.expanduser(), "real", preset, options.on_bad_data)
+    part, worst = registry.load_part("datasets._open"), OK
+    for name in options.datasets or registry.names("datasets"):
+        if not name.startswith("folder:"):
+            registry.entry("datasets", name)
+        elif name == "folder":
+            continue
+        problems = part.check(name, data)
+        for problem in problems[:_SHOWN]:
+            print(f"{name}: {problem}")
+        if len(problems) > _SHOWN:
+            print(f"{name}: and {len(problems) - _SHOWN} more")
+        print(f"{name}: {'ok' if not problems else f'{len(problems)} problems'}")
+        worst = FAILED if problems else worst
+    return worst

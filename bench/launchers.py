@@ -1,0 +1,273 @@
+"""Where stages run: in this process, or in worker processes of their own that can be killed without harm to the rest."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from bench.plan import Stage
+from bench.stages import Settings, StageResult, record_failure, run_stage
+
+OnResult = Callable[[Stage, StageResult], None]
+OnProgress = Callable[[Stage, str, int, int], None]
+_KILL_GRACE_SECONDS = 2.0
+_PROGRESS_SECONDS = 0.5
+
+
+class Interrupted(Exception):
+    """The user stopped the run; the stages that were running have a record that says so."""
+
+
+class Schedule:
+    """Which stages may start, in the order given. A failed teacher takes the fits that need it along."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self.waiting = list(stages)
+        self.status: dict[str, str] = {}
+        self._known = {stage.key for stage in stages}
+
+    def next(self) -> Stage | None:
+        """The first stage whose needs have ended; it counts as started."""
+        for position, stage in enumerate(self.waiting):
+            if all(need in self.status or need not in self._known for need in stage.needs):
+                return self.waiting.pop(position)
+        return None
+
+    def lost_need(self, stage: Stage) -> bool:
+        """Whether a stage cannot run since one before it failed, its cells being on record already."""
+        return stage.kind == "fit" and any(self.status.get(need, "ok") != "ok" for need in stage.needs)
+
+    def replace(self, stage: Stage, pieces: Sequence[Stage]) -> None:
+        """Puts smaller stages in the place of one that did not survive."""
+        self._known |= {piece.key for piece in pieces}
+        self.waiting[:0] = pieces
+
+
+def run_inline(stages: Sequence[Stage], settings: Settings, on_result: OnResult, on_progress: OnProgress) -> None:
+    """All stages one after another in this process. Raises Interrupted on SIGINT or SIGTERM."""
+    schedule = Schedule(stages)
+    while (stage := schedule.next()) is not None:
+        if schedule.lost_need(stage):
+            schedule.status[stage.key] = "failed"
+            continue
+        try:
+            result = run_stage(stage, settings, partial(on_progress, stage))
+        except KeyboardInterrupt:
+            on_result(stage, _lost(stage, settings, "interrupted", "interrupted by the user", time.time()))
+            raise Interrupted from None
+        schedule.status[stage.key] = result.status
+        on_result(stage, result)
+
+
+@dataclass
+class _Worker:
+    process: Any
+    connection: Connection
+    stage: Stage | None = None
+    started: float = 0.0
+
+
+def run_processes(
+    stages: Sequence[Stage],
+    settings: Settings,
+    on_result: OnResult,
+    on_progress: OnProgress,
+    *,
+    jobs: int,
+    timeout_seconds: float | None = None,
+) -> None:
+    """Stages on `jobs` worker processes. A worker that dies or outlasts the timeout costs its own stage only and is replaced.
+    Raises Interrupted on SIGINT or SIGTERM."""
+    pool = _Pool(stages, settings, on_result, on_progress, timeout_seconds)
+    try:
+        pool.run(jobs)
+    except KeyboardInterrupt:
+        pool.interrupt()
+        raise Interrupted from None
+    finally:
+        pool.stop()
+
+
+class _Pool:
+    def __init__(
+        self, stages: Sequence[Stage], settings: Settings, on_result: OnResult, on_progress: OnProgress, timeout_seconds: float | None
+    ) -> None:
+        self.schedule = Schedule(stages)
+        self.settings, self.on_result, self.on_progress, self.timeout_seconds = settings, on_result, on_progress, timeout_seconds
+        self.context = multiprocessing.get_context("spawn")
+        self.workers: list[_Worker] = []
+        self.oom_kills = _oom_kills()
+
+    def run(self, jobs: int) -> None:
+        while True:
+            self._assign(jobs)
+            busy = [worker for worker in self.workers if worker.stage is not None]
+            if not busy:
+                return
+            ready = wait([worker.connection for worker in busy], timeout=self._patience(busy))
+            for worker in busy:
+                if worker.connection in ready:
+                    self._receive(worker)
+                elif self.timeout_seconds is not None and time.time() - worker.started > self.timeout_seconds:
+                    self._kill(worker, "timeout", f"ran past the limit of {self.timeout_seconds:g} s")
+
+    def _assign(self, jobs: int) -> None:
+        while True:
+            idle = [worker for worker in self.workers if worker.stage is None]
+            if not idle and len(self.workers) >= jobs:
+                return
+            stage = self.schedule.next()
+            if stage is None:
+                return
+            if self.schedule.lost_need(stage):
+                self.schedule.status[stage.key] = "failed"
+                continue
+            worker = idle[0] if idle else self._start()
+            worker.stage, worker.started = stage, time.time()
+            with suppress(BrokenPipeError):  # a worker that died idle is found out when its answer is read
+                worker.connection.send(stage)
+
+    def _start(self) -> _Worker:
+        ours, theirs = self.context.Pipe()
+        number = min(set(range(len(self.workers) + 1)) - {getattr(worker.process, "number", -1) for worker in self.workers})
+        process = self.context.Process(target=_work, args=(theirs, self.settings, number, os.getpid()), daemon=True)
+        process.number = number  # type: ignore[attr-defined]
+        process.start()
+        theirs.close()
+        self.workers.append(_Worker(process, ours))
+        return self.workers[-1]
+
+    def _patience(self, busy: list[_Worker]) -> float | None:
+        if self.timeout_seconds is None:
+            return None
+        return max(0.0, min(worker.started for worker in busy) + self.timeout_seconds - time.time()) + 0.01
+
+    def _receive(self, worker: _Worker) -> None:
+        assert worker.stage is not None
+        try:
+            message = worker.connection.recv()
+        except (EOFError, OSError):
+            self._kill(worker, *self._cause(worker))
+            return
+        if message[0] == "progress":
+            self.on_progress(worker.stage, *message[1:])
+            return
+        stage, worker.stage = worker.stage, None
+        self.schedule.status[stage.key] = message[1].status
+        self.on_result(stage, message[1])
+
+    def _cause(self, worker: _Worker) -> tuple[str, str]:
+        worker.process.join(_KILL_GRACE_SECONDS)
+        code, kills = worker.process.exitcode, _oom_kills()
+        if code == -signal.SIGKILL and kills > self.oom_kills:
+            self.oom_kills = kills
+            return "oom", "the system killed the worker for want of memory"
+        if code is not None and code < 0:
+            return "killed", f"the worker died of {signal.Signals(-code).name}"
+        return "killed", f"the worker ended with exit code {code}"
+
+    def _kill(self, worker: _Worker, status: str, reason: str) -> None:
+        stage = worker.stage
+        assert stage is not None
+        self._end(worker)
+        pieces = split_evaluation(stage)
+        if len(pieces) > 1:
+            self.schedule.replace(stage, pieces)
+            return
+        self.schedule.status[stage.key] = status
+        self.on_result(stage, _lost(stage, self.settings, status, reason, worker.started))
+
+    def _end(self, worker: _Worker) -> None:
+        worker.process.kill()
+        worker.process.join(_KILL_GRACE_SECONDS)
+        worker.connection.close()
+        self.workers.remove(worker)
+
+    def interrupt(self) -> None:
+        for worker in [each for each in self.workers if each.stage is not None]:
+            stage = worker.stage
+            assert stage is not None
+            self._end(worker)
+            self.on_result(stage, _lost(stage, self.settings, "interrupted", "interrupted by the user", worker.started))
+
+    def stop(self) -> None:
+        for worker in list(self.workers):
+            self._end(worker)
+
+
+def split_evaluation(stage: Stage) -> list[Stage]:
+    """An evaluation of several fits as one stage a fit, so that the fit that kills its worker is found; else the stage itself."""
+    keys = list(dict.fromkeys(cell.fit.key for cell in stage.cells))
+    if stage.kind != "evaluate" or len(keys) < 2:
+        return [stage]
+    return [
+        Stage("evaluate", f"{stage.key}-{key[:12]}", stage.needs, [cell for cell in stage.cells if cell.fit.key == key]) for key in keys
+    ]
+
+
+def _lost(stage: Stage, settings: Settings, status: str, reason: str, started: float) -> StageResult:
+    cells = record_failure(stage, settings, status, reason, started=started)
+    return StageResult(status, reason, time.time() - started, cells)
+
+
+def _work(connection: Connection, settings: Settings, number: int, parent: int) -> None:
+    """A worker's life: receive a stage, run it, send the result; end with the driver."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if os.environ.get("CUDA_VISIBLE_DEVICES") else _cuda_devices()
+    if devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
+    last = 0.0
+
+    def progress(phase: str, step: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > _PROGRESS_SECONDS:
+            last = time.monotonic()
+            connection.send(("progress", phase, step, total))
+
+    with suppress(EOFError, OSError):
+        while True:
+            stage = connection.recv()
+            connection.send(("result", run_stage(stage, settings, progress)))
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
+
+
+def _cuda_devices() -> list[str]:
+    return [str(index) for index in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
+
+
+def cuda_present() -> bool:
+    """Whether this machine shows a CUDA device, told without importing torch."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0") != "" and bool(_cuda_devices())
+
+
+def default_jobs(threads: int) -> int:
+    """Workers that fill this machine: one a CUDA device, else one for every `threads` cores this process may use."""
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if cuda_present():
+        return len(devices.split(",")) if devices else len(_cuda_devices())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // threads)
+
+
+def _oom_kills() -> int:
+    """How often the kernel has killed for want of memory since boot; 0 where it does not say."""
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/vmstat").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("oom_kill ")).split()[1])
+    return 0

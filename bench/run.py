@@ -1,0 +1,247 @@
+"""The `run` command: choose the cells, leave out what is done, run the rest, say what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench import launchers, registry
+from bench.cli import FAILED, INTERRUPTED, OK
+from bench.costs import CostModel
+from bench.plan import DataFacts, Stage, Sweep, make_cells, make_conditions, make_stages, select_rows
+from bench.progress import Progress, cell_text, format_seconds
+from bench.protocol import Schema
+from bench.seeding import digest
+from bench.spec import CellSpec, UsageError, parse_set
+from bench.stages import Settings, classify, record_failure
+from bench.store import Store, replacing
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The sweep's cells, those of data sets that are not there, and their status on record."""
+
+    cells: list[CellSpec]
+    absent: dict[str, BaseException]
+    schemas: dict[str, Any]
+    status: dict[str, str]
+
+    def to_do(self, only: str | None, stale: set[str]) -> list[CellSpec]:
+        """The cells that this run computes: all without an ok record, or those that --only names."""
+
+        def wanted(key: str) -> bool:
+            if only == "failed":
+                return self.status.get(key, "ok") != "ok"
+            if only == "missing":
+                return key not in self.status
+            if only == "stale":
+                return key not in self.status and key in stale
+            return self.status.get(key) != "ok"
+
+        return [cell for cell in self.cells if wanted(cell.key)]
+
+
+def command(options: argparse.Namespace) -> int:
+    """Runs the sweep that the options describe and returns the exit code."""
+    settings, store = _settings(options), Store(options.store)
+    selection = select(options, settings, store)
+    stale = stale_keys(selection, store) if options.only == "stale" else set()
+    to_do = selection.to_do(options.only, stale)
+    present = [cell for cell in to_do if cell.fit.data.dataset not in selection.absent]
+    jobs = options.jobs or (1 if options.launcher == "inline" else launchers.default_jobs(options.threads))
+    stages = make_stages(present, store.has_model, selection.schemas)
+    costs = CostModel(store.records() if stages else ())
+    seconds = {stage.key: costs.seconds(stage) for stage in stages}
+    if options.dry_run:
+        return _dry_run(selection, to_do, stages, sum(seconds.values()) / jobs)
+    _remember(store, options, selection)
+    progress = Progress({cell.key: cell for cell in to_do}, seconds, jobs)
+    if to_do:
+        progress.say(f"{len(to_do)} cells to do in {len(stages)} stages, {len(selection.cells) - len(to_do)} on record ({options.store})")
+    _record_absent(selection, to_do, settings, progress)
+    interrupted = _launch(stages, settings, options, jobs, progress)
+    return _finish(options, selection, store, progress, interrupted)
+
+
+def select(options: argparse.Namespace, settings: Settings, store: Store) -> Selection:
+    """The cells of the sweep with their status on record. Raises UsageError or UnknownNameError before anything runs."""
+    sweep = _sweep(options, settings)
+    facts: dict[str, DataFacts] = {}
+    absent: dict[str, BaseException] = {}
+    for name in sweep.datasets:
+        try:
+            facts[name] = describe(name, settings)
+        except Exception as error:  # one data set that cannot be read costs its own cells only
+            absent[name] = error
+            facts[name] = DataFacts("real" if options.data != "synthetic" else "synthetic", "", Schema(()))
+    cells = make_cells(sweep, facts)
+    status = {cell.key: record["status"] for cell in cells if (record := store.read(cell.key)) is not None}
+    return Selection(cells, absent, {name: fact.schema for name, fact in facts.items()}, status)
+
+
+def describe(name: str, settings: Settings) -> DataFacts:
+    """Source, hash and schema of a data set; renders its stand-in where one is allowed and needed."""
+    info = registry.load_part("datasets._open").describe(name, settings.data_options)
+    if info.source == "synthetic":
+        print(f"{name}: no real files under {settings.data_root}/{name}; using a rendered stand-in (synthetic)", file=sys.stderr)
+    return DataFacts(info.source, info.data_hash, info.schema)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    preset = choose_preset(options.preset)
+    if options.timeout and options.launcher != "process":
+        raise UsageError("--timeout needs --launcher process: nothing can stop a stage that runs inline")
+    return Settings(
+        store=str(options.store),
+        data_root=str(options.data_root.expanduser()),
+        cache_dir=str(options.cache.expanduser()),
+        data=options.data,
+        preset=preset,
+        on_bad_data=options.on_bad_data,
+        device=options.device,
+        threads=options.threads,
+        launcher=options.launcher,
+    )
+
+
+def choose_preset(preset: str | None) -> str:
+    """The preset that was named, or tiny on a machine without a CUDA device. Raises UsageError on one with it."""
+    if preset is None and launchers.cuda_present():
+        raise UsageError("this machine has a CUDA device: say --preset tiny (minutes) or --preset paper (the papers' sizes)")
+    return preset or "tiny"
+
+
+def _sweep(options: argparse.Namespace, settings: Settings) -> Sweep:
+    if any(not 0 < fraction <= 1 for fraction in options.label_fractions):
+        raise UsageError(f"--label-fractions {options.label_fractions} given, numbers in (0, 1] expected")
+    if any(not 0 <= severity <= 5 for severity in options.severities):
+        raise UsageError(f"--severities {options.severities} given, numbers from 0 to 5 expected")
+    datasets = [name.strip() for name in options.datasets.split(",")]
+    for name in datasets:
+        if not name.startswith("folder:"):
+            registry.entry("datasets", name)
+    conditions = make_conditions(_corruptions(options.corruptions), options.severities)
+    return Sweep(
+        select_rows(options.methods),
+        datasets,
+        options.label_fractions,
+        options.unlabeled,
+        options.seeds,
+        conditions,
+        settings.preset,
+        options.corruption_backend,
+        parse_set(options.set),
+    )
+
+
+def _corruptions(text: str) -> list[str]:
+    part = registry.load_part("datasets.corruptions")
+    names, known = text.split(","), [*part.NAMES, *part.EXTRAS]
+    if names == ["all"]:
+        return list(part.NAMES)
+    for name in names:
+        if name not in known:
+            raise registry.UnknownNameError(registry.unknown("corruption", name, known, "list corruptions"))
+    return names
+
+
+def stale_keys(selection: Selection, store: Store) -> set[str]:
+    """Cells without a record of their own for which an older source, protocol or data left one."""
+    older = {_identity(record) for record in store.records()}
+    names = {cell.key: (cell, cell.fit.data) for cell in selection.cells}
+    return {
+        key
+        for key, (cell, data) in names.items()
+        if (cell.fit.method, cell.row, data.dataset, data.label_fraction, cell.corruption, cell.severity, data.seed, cell.preset) in older
+    }
+
+
+def _identity(record: dict[str, Any]) -> tuple:
+    names = ("method", "row", "dataset", "label_fraction", "corruption", "severity", "seed", "preset")
+    return tuple(record[name] for name in names)
+
+
+def _dry_run(selection: Selection, to_do: list[CellSpec], stages: Sequence[Stage], seconds: float) -> int:
+    waiting = {cell.key for cell in to_do}
+    for cell in selection.cells:
+        state = "to do" if cell.key in waiting else "cached" if selection.status.get(cell.key) == "ok" else "left alone"
+        print(f"{state:10} {cell_text(cell)}  {cell.key[:12]}")
+    kinds = Counter(stage.kind for stage in stages)
+    parts = ", ".join(f"{kinds[kind]} {kind}" for kind in ("teacher", "fit", "evaluate"))
+    print(f"{len(selection.cells)} cells, {len(to_do)} to do; stages: {parts}; predicted time {format_seconds(seconds)}")
+    return OK
+
+
+def _remember(store: Store, options: argparse.Namespace, selection: Selection) -> None:
+    """Notes the sweep in the store, so that `status` knows what is still to come."""
+    import json
+
+    words = [word for word in options.argv if word != "--dry-run"]
+    sweep = {"argv": words, "keys": [cell.key for cell in selection.cells], "written": time.time()}
+    with replacing(store.root / "sweeps" / f"{digest(words)[:16]}.json") as temporary:
+        temporary.write_text(json.dumps(sweep), encoding="utf-8")
+
+
+def _record_absent(selection: Selection, to_do: list[CellSpec], settings: Settings, progress: Progress) -> None:
+    from bench.stages import StageResult
+
+    for name, error in selection.absent.items():
+        cells = [cell for cell in to_do if cell.fit.data.dataset == name]
+        status, reason = classify(error)
+        stage = Stage("evaluate", f"absent-{name}", (), cells)
+        results = record_failure(stage, settings, status, reason, error=error)
+        progress.result(stage, StageResult(status, reason, 0.0, results))
+
+
+def _launch(stages: list[Stage], settings: Settings, options: argparse.Namespace, jobs: int, progress: Progress) -> bool:
+    """Runs the stages; True where the user interrupted them."""
+    if not stages:
+        return False
+    previous = signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        if options.launcher == "inline":
+            launchers.run_inline(stages, settings, progress.result, progress.step)
+        else:
+            launchers.run_processes(stages, settings, progress.result, progress.step, jobs=jobs, timeout_seconds=options.timeout)
+    except launchers.Interrupted:
+        return True
+    finally:
+        progress.close()
+        signal.signal(signal.SIGTERM, previous)
+    return False
+
+
+def _as_interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _finish(options: argparse.Namespace, selection: Selection, store: Store, progress: Progress, interrupted: bool) -> int:
+    records = {cell.key: record for cell in selection.cells if (record := store.read(cell.key)) is not None}
+    counts = Counter(record["status"] for record in records.values())
+    missing = len(selection.cells) - len(records)
+    parts = [f"{count} {status}" for status, count in sorted(counts.items(), key=lambda item: item[0] != "ok")]
+    if missing:
+        parts.append(f"{missing} missing")
+    took, say = format_seconds(time.monotonic() - progress.started), progress.say
+    say(f"{len(selection.cells)} cells: {', '.join(parts)} in {took}; records in {options.store}")
+    not_ok = len(selection.cells) - counts["ok"]
+    if not_ok:
+        again = "" if missing else " --only failed"
+        say(f"to run what failed again: python -m bench {shlex.join(_without_only(options.argv))}{again}")
+    say(f"next: python -m bench report --store {options.store}" if counts["ok"] else "nothing to report")
+    if interrupted:
+        return INTERRUPTED
+    return FAILED if not_ok else OK
+
+
+def _without_only(words: Sequence[str]) -> list[str]:
+    """The command as typed, less --only and its value."""
+    kept = [word for before, word in zip(["", *words], words, strict=False) if before != "--only" and word != "--only"]
+    return [word for word in kept if not word.startswith("--only=")]

@@ -1,0 +1,207 @@
+"""What is run, frozen: fits, teachers and cells, their content keys, and hyper-parameters checked against the source text.
+
+A key holds what a result depends on and nothing else: no path, host, launcher, worker count, time limit or order."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from bench import registry
+from bench.protocol import PROTOCOL_VERSION
+from bench.seeding import digest
+
+CLEAN = "none"  # the corruption of severity 0
+
+
+class UsageError(ValueError):
+    """Something typed that cannot be run; the text says what to type instead."""
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a method gets to see: a data set's content, the share of its labels, the pool's multiple and the seed."""
+
+    dataset: str
+    source: str
+    data_hash: str
+    image_size: int
+    label_fraction: float
+    unlabeled: float
+    seed: int
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if name not in ("dataset", "source")}
+
+
+@dataclass(frozen=True)
+class TeacherSpec:
+    """A network trained before a method's own fit; rows that agree on these fields share it."""
+
+    method: str
+    teacher: str
+    params: Mapping[str, Any]
+    data: DataSpec
+    source_hash: str
+
+    @cached_property
+    def key(self) -> str:
+        return _key("teacher", self.method, self.source_hash, self.data, teacher=self.teacher, params=dict(self.params))
+
+
+@dataclass(frozen=True)
+class FitSpec:
+    """One trained method. params: all hyper-parameters, resolved."""
+
+    method: str
+    params: Mapping[str, Any]
+    data: DataSpec
+    source_hash: str
+
+    @cached_property
+    def key(self) -> str:
+        return _key("fit", self.method, self.source_hash, self.data, params=dict(self.params))
+
+    def teacher(self, teacher: str) -> TeacherSpec:
+        """The spec of one of its teachers: only the parameters of TEACHER_PARAMS."""
+        constants = registry.entry("methods", self.method).constants
+        params = {name: self.params[name] for name in constants.get("TEACHER_PARAMS", ())}
+        return TeacherSpec(self.method, teacher, params, self.data, self.source_hash)
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """One result: a fit, seen on a split under a corruption. row: the paper's name for the variant, with what --set changed."""
+
+    fit: FitSpec
+    row: str
+    preset: str
+    corruption: str = CLEAN
+    severity: int = 0
+    split: str = "test"
+    backend: str = "reference"
+
+    @cached_property
+    def key(self) -> str:
+        fields = {
+            "row": self.row,
+            "corruption": self.corruption,
+            "severity": self.severity,
+            "split": self.split,
+            "backend": self.backend if self.severity else "",
+        }
+        return digest({"kind": "cell", "fit": self.fit.key, **fields, "protocol": PROTOCOL_VERSION})
+
+    @property
+    def label(self) -> str:
+        """The method as people write it: mtss/student, supervised, supervised[width=8]."""
+        separator = "/" if self.row and not self.row.startswith("[") else ""
+        return f"{self.fit.method}{separator}{self.row}"
+
+    @property
+    def protocol_id(self) -> str:
+        """Results with different protocol ids never share a column."""
+        data = self.fit.data
+        return f"v{PROTOCOL_VERSION}/{data.dataset}/{self.split}/{data.image_size}px/{self.backend}/pool={data.unlabeled:g}"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> CellSpec:
+        fit = value["fit"]
+        spec = FitSpec(fit["method"], fit["params"], DataSpec(**fit["data"]), fit["source_hash"])
+        return CellSpec(spec, **{name: item for name, item in value.items() if name != "fit"})
+
+
+def _key(kind: str, method: str, source_hash: str, data: DataSpec, **fields: Any) -> str:
+    return digest({"kind": kind, "method": method, "source": source_hash, "data": data.identity, "protocol": PROTOCOL_VERSION, **fields})
+
+
+def resolve_params(method: str, row: str, preset: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's hyper-parameters: defaults, then the preset, then the row, then what --set says. Raises UsageError."""
+    found = registry.entry("methods", method)
+    params = {name: parameter.default for name, parameter in found.parameters.items()}
+    presets = found.constants.get("PRESETS", {})
+    rows = found.constants.get("ROWS", {})
+    for layer in (presets.get(preset, {}), rows.get(row, {}), presets.get(f"{preset}/{row}", {}), overrides):
+        for name, value in layer.items():
+            params[name] = check_value(method, name, value)
+    return params
+
+
+def check_value(method: str, name: str, value: Any) -> Any:
+    """The value in the type that the method's source declares. Raises UsageError with the nearest name or the expected type."""
+    parameters = registry.entry("methods", method).parameters
+    if name not in parameters:
+        raise UsageError(registry.unknown(f"hyper-parameter of {method}", name, sorted(parameters), f"list methods {method}"))
+    annotation = parameters[name].annotation
+    for option in _alternatives(annotation):
+        matched, converted = _convert(value, option)
+        if matched:
+            return converted
+    raise UsageError(f"{method}.{name}: {value!r} given, {annotation} expected")
+
+
+def parse_set(items: list[str]) -> dict[str, dict[str, Any]]:
+    """`mtss.gamma=0.5` items -> method -> name -> value, checked. Raises UsageError."""
+    found: dict[str, dict[str, Any]] = {}
+    for item in items:
+        target, equals, text = item.partition("=")
+        method, dot, name = target.partition(".")
+        if not (equals and dot and name):
+            raise UsageError(f"--set {item!r} given, METHOD.NAME=VALUE expected, for example --set mtss.gamma=0.5")
+        registry.entry("methods", method)
+        found.setdefault(method, {})[name] = check_value(method, name, _parse_value(text))
+    return found
+
+
+def row_label(row: str, overrides: Mapping[str, Any]) -> str:
+    """A row's name with what --set changed in brackets."""
+    changed = ",".join(f"{name}={_plain(value)}" for name, value in sorted(overrides.items()))
+    return f"{row}[{changed}]" if changed else row
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return None if text == "None" else {"True": True, "False": False}.get(text, text)
+
+
+def _alternatives(annotation: str) -> Iterator[ast.expr]:
+    todo = [ast.parse(annotation or "str", mode="eval").body]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.BinOp):
+            todo += [node.right, node.left]
+        else:
+            yield node
+
+
+def _convert(value: Any, option: ast.expr) -> tuple[bool, Any]:
+    text = ast.unparse(option)
+    if text == "float":
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number, float(value) if is_number else value
+    if text in ("int", "bool", "str"):
+        return type(value).__name__ == text, value
+    if text == "None":
+        return value is None, value
+    if text.startswith("Literal["):
+        choices = ast.literal_eval(text.removeprefix("Literal"))
+        return value in choices, value
+    if text.startswith("tuple[") and isinstance(value, list | tuple) and isinstance(option, ast.Subscript):
+        inner = option.slice.elts[0] if isinstance(option.slice, ast.Tuple) else option.slice
+        pairs = [_convert(item, inner) for item in value]
+        return all(matched for matched, _ in pairs), tuple(item for _, item in pairs)
+    return False, value
