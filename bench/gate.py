@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.cli import OK, REGRESSION
 from bench.store import Record, Store
 
 METRICS = ("f1@1", "recall@3")
-_TOLERANCE = 1e-9  # two runs of one key are equal to the bit on one machine; this forgives the last digit of a JSON number
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Finding:
 
 def command(options: argparse.Namespace) -> int:
     """Compares, prints what fell and returns 0 or 3."""
-    compared, findings = compare(Store(options.baseline).records(), Store(options.store).records())
+    compared, findings = compare(Store(options.baseline), Store(options.store))
     for finding in findings:
         print(f"regression: {finding.cell}: {finding.text}")
     if not compared:
@@ -33,37 +31,37 @@ def command(options: argparse.Namespace) -> int:
     return REGRESSION if findings else OK
 
 
-def compare(baseline: Iterable[Record], current: Iterable[Record]) -> tuple[int, list[Finding]]:
+def compare(baseline: Store, current: Store) -> tuple[int, list[Finding]]:
     """How many cells stand on both sides, and those that are worse now. A cell is the same where method, row, data and
     condition agree: its key may differ, since a change of source is what is checked."""
-    now = {_identity(record): record for record in sorted(current, key=lambda each: each["finished"])}
+    now = {_identity(record): record for record in sorted(current.records(), key=lambda each: each["finished"])}
     compared, findings = 0, []
-    for old in baseline:
+    for old in baseline.records():
         new = now.get(_identity(old))
         if old["status"] != "ok" or new is None:
             continue
         compared += 1
-        findings += [Finding(_name(old), text) for text in _worse(old, new)]
+        findings += [Finding(_name(old), text) for text in _worse(baseline, old, current, new)]
     return compared, findings
 
 
-def _worse(old: Record, new: Record) -> list[str]:
+def _worse(baseline: Store, old: Record, current: Store, new: Record) -> list[str]:
+    """A metric counts as fallen where the whole 95 % interval of the paired difference, over the same images, is below zero."""
     if new["status"] != "ok":
         return [f"was ok, now {new['status']}: {new['reason']}"]
+    if old["metrics"] == new["metrics"]:
+        return []
+    from bench.statistics import paired_difference, resample
+
+    before = resample([baseline.load_arrays(old["predictions_path"])])
+    after = resample([current.load_arrays(new["predictions_path"])])
     found = []
     for metric in METRICS:
-        before, after = old["metrics"].get(metric), new["metrics"].get(metric)
-        if before is not None and (after is None or after < before - _noise(old, new, metric) - _TOLERANCE):
-            found.append(f"{metric} fell from {before:.4f} to {after if after is None else f'{after:.4f}'}")
+        difference = paired_difference(after.metric(metric), before.metric(metric))
+        if difference.high < 0:
+            text = f"{metric} fell by {-difference.mean:.4f} [{-difference.high:.4f}, {-difference.low:.4f}]"
+            found.append(f"{text} from {before.metric(metric).value:.4f}")
     return found
-
-
-def _noise(old: Record, new: Record, metric: str) -> float:
-    """Half the width of the baseline's 95 % interval; none where both come from the same source (equal keys)."""
-    if old["key"] == new["key"]:
-        return 0.0
-    low, high = old["env"].get("intervals", {}).get(metric, (0.0, 0.0))
-    return float(high - low) / 2
 
 
 def _identity(record: Record) -> tuple:
