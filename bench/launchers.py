@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.plan import Stage
-from bench.stages import Settings, StageResult, record_failure, run_stage
+from bench.stages import Settings, StageResult, prepare_process, record_failure, run_stage
 
 OnResult = Callable[[Stage, StageResult], None]
 OnProgress = Callable[[Stage, str, int, int], None]
@@ -74,7 +75,8 @@ class _Worker:
     process: Any
     connection: Connection
     stage: Stage | None = None
-    started: float = 0.0
+    started: float = math.inf  # of the stage; a worker that is still importing has not started
+    ready: bool = False
 
 
 def run_processes(
@@ -133,7 +135,7 @@ class _Pool:
                 self.schedule.status[stage.key] = "failed"
                 continue
             worker = idle[0] if idle else self._start()
-            worker.stage, worker.started = stage, time.time()
+            worker.stage, worker.started = stage, time.time() if worker.ready else math.inf
             with suppress(BrokenPipeError):  # a worker that died idle is found out when its answer is read
                 worker.connection.send(stage)
 
@@ -150,7 +152,8 @@ class _Pool:
     def _patience(self, busy: list[_Worker]) -> float | None:
         if self.timeout_seconds is None:
             return None
-        return max(0.0, min(worker.started for worker in busy) + self.timeout_seconds - time.time()) + 0.01
+        first = min(worker.started for worker in busy)
+        return None if first == math.inf else max(0.0, first + self.timeout_seconds - time.time()) + 0.01
 
     def _receive(self, worker: _Worker) -> None:
         assert worker.stage is not None
@@ -158,6 +161,9 @@ class _Pool:
             message = worker.connection.recv()
         except (EOFError, OSError):
             self._kill(worker, *self._cause(worker))
+            return
+        if message[0] == "ready":
+            worker.ready, worker.started = True, time.time()
             return
         if message[0] == "progress":
             self.on_progress(worker.stage, *message[1:])
@@ -185,7 +191,7 @@ class _Pool:
             self.schedule.replace(stage, pieces)
             return
         self.schedule.status[stage.key] = status
-        self.on_result(stage, _lost(stage, self.settings, status, reason, worker.started))
+        self.on_result(stage, _lost(stage, self.settings, status, reason, min(worker.started, time.time())))
 
     def _end(self, worker: _Worker) -> None:
         worker.process.kill()
@@ -198,7 +204,8 @@ class _Pool:
             stage = worker.stage
             assert stage is not None
             self._end(worker)
-            self.on_result(stage, _lost(stage, self.settings, "interrupted", "interrupted by the user", worker.started))
+            started = min(worker.started, time.time())
+            self.on_result(stage, _lost(stage, self.settings, "interrupted", "interrupted by the user", started))
 
     def stop(self) -> None:
         for worker in list(self.workers):
@@ -235,7 +242,10 @@ def _work(connection: Connection, settings: Settings, number: int, parent: int) 
             last = time.monotonic()
             connection.send(("progress", phase, step, total))
 
+    with suppress(Exception):  # what goes wrong here goes wrong again in the stage, whose records say so
+        prepare_process(settings.threads)
     with suppress(EOFError, OSError):
+        connection.send(("ready",))
         while True:
             stage = connection.recv()
             connection.send(("result", run_stage(stage, settings, progress)))

@@ -73,7 +73,7 @@ DEADLY = PLAIN.replace("class Plain", "class Deadly").replace(
     """    def predict(self, images):
         import os, signal
 
-        if images.float().std() > 80:  # a corrupted batch
+        if (images == 255).float().mean() > 0.05:  # impulses of a corrupted batch
             os.kill(os.getpid(), signal.SIGKILL)
 """,
 )

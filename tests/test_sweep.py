@@ -96,10 +96,10 @@ def test_records_have_every_field_and_are_equal_inline_and_in_processes(place):
 
 def test_a_stage_past_its_time_limit_is_stopped_and_named(place):
     (place / "plugins" / "methods" / "slow").touch()
-    done = run(place, "--methods", "unlucky", "--seeds", "10-12", "--severities", "0", "--timeout", "12s", "--jobs", "2")
+    done = run(place, "--methods", "unlucky", "--seeds", "10-12", "--severities", "0", "--timeout", "8s", "--jobs", "2")
     assert done.returncode == 1
     found = by_status(place)
-    assert [(record["seed"], record["reason"]) for record in found["timeout"]] == [(11, "ran past the limit of 12 s")]
+    assert [(record["seed"], record["reason"]) for record in found["timeout"]] == [(11, "ran past the limit of 8 s")]
     assert len(found["ok"]) == 2
 
 
