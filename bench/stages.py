@@ -123,10 +123,10 @@ def prepare_process(threads: int) -> None:
         raise ImportError(f"the package 'datasets' is {package.__file__}, not this project's; {mend}")
     import torch
 
-    from bench.compat import fix_torchvision
+    from bench.compat import fix_torchvision_before_timm
 
     torch.set_num_threads(threads)
-    fix_torchvision()
+    fix_torchvision_before_timm()
 
 
 @lru_cache(maxsize=8)

@@ -71,3 +71,16 @@ def test_other_failures_are_raised(tmp_path, failure):
     done = run("from bench.compat import fix_torchvision\nfix_torchvision()", tmp_path)
     assert (done.returncode, done.stdout) == (1, "tried\n")
     assert failure.split("'")[1] in done.stderr.splitlines()[-1]
+
+
+def test_the_fix_waits_for_timm(fake_torchvision):
+    (fake_torchvision / "timm.py").write_text("import torchvision")
+    done = run(
+        "from bench.compat import fix_torchvision_before_timm\n"
+        "fix_torchvision_before_timm(); fix_torchvision_before_timm()\n"
+        "print(len([finder for finder in sys.meta_path if 'BeforeTimm' in str(finder)]), 'torchvision' in sys.modules)\n"
+        "import timm\n"
+        "print(timm.torchvision.part.count, len([finder for finder in sys.meta_path if 'BeforeTimm' in str(finder)]))",
+        fake_torchvision,
+    )
+    assert done.stdout.split() == ["1", "False", "1", "0"], done.stderr

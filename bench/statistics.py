@@ -1,0 +1,262 @@
+"""Intervals and comparisons from per-image counts, by bootstrap over images and seeds.
+
+A method's figures come as one mapping a seed, the arrays of a Summary: hits, num_predictions (N, T, K) and num_positives (N, T)
+over the same N test images. A resample draws images with replacement, the same for every method and every seed, so that two
+methods are compared on the same images; it also draws seeds with replacement where there are several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.metrics import KS
+
+Arrays = Mapping[str, np.ndarray]
+NUM_RESAMPLES = 1000
+_KINDS = ("recall", "f1", "accuracy")
+
+
+class Interval(NamedTuple):
+    """A figure and its interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Difference(NamedTuple):
+    """a - b with its interval and two-sided p."""
+
+    mean: float
+    low: float
+    high: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """A metric of a method: its value (the mean over seeds), and that of each resample (R,). num_images: those it rests on."""
+
+    value: float
+    values: np.ndarray
+    num_images: int
+
+    def interval(self, confidence: float = 0.95) -> Interval:
+        """The percentile interval. Raises ValueError for a confidence outside (0, 1)."""
+        low, high = _percentiles(self.values, confidence)
+        return Interval(self.value, max(low, 0.0), min(high, 1.0))
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """Weighted totals of a method's counts: row 0 of each array is the sample itself, the others are resamples.
+
+    hits, num_predictions, num_hit (images with a hit): (1 + R, S, T, K). num_positives, num_known (images with a positive):
+    (1 + R, S, T). seeds: (1 + R, S), the weights of the seeds, each row sums to 1."""
+
+    hits: np.ndarray
+    num_predictions: np.ndarray
+    num_hit: np.ndarray
+    num_positives: np.ndarray
+    num_known: np.ndarray
+    seeds: np.ndarray
+    num_images: int
+    ks: tuple[int, ...]
+
+    def metric(self, name: str, types: Sequence[int] | None = None) -> Replicates:
+        """`recall@k`, `f1@k` or `accuracy@k` pooled over the types at the given places of the schema; None: all.
+
+        Accuracy is meant for exclusive types. The value is NaN without positives. Raises ValueError for another metric or k."""
+        kind, column = _parse(name, self.ks)
+        chosen = slice(None) if types is None else list(types)
+        by_k = [counts[:, :, chosen, column].sum(axis=2) for counts in (self.hits, self.num_predictions, self.num_hit)]
+        by_type = [counts[:, :, chosen].sum(axis=2) for counts in (self.num_positives, self.num_known)]
+        top, bottom = _fraction(kind, *by_k, *by_type)
+        return _replicates(top, bottom, by_type[0], self.seeds, self.num_images)
+
+
+def bootstrap_weights(num_images: int, num_resamples: int = NUM_RESAMPLES, seed: int = 0) -> np.ndarray:
+    """float32 (R, N): how often each image is drawn when N are drawn with replacement. The same array for the same arguments."""
+    return _weights(num_images, num_resamples, seed)
+
+
+def resample(seeds: Sequence[Arrays], *, ks: Sequence[int] = KS, num_resamples: int = NUM_RESAMPLES, seed: int = 0) -> Resamples:
+    """All totals of one method, from the arrays of one or more seeds: one matrix product for every type, metric and k.
+
+    Raises ValueError if there is no seed, no image, or the seeds differ in shape."""
+    num_images, num_types, num_ks = _shape(seeds, ks)
+    counts = np.concatenate([_columns(arrays) for arrays in seeds], axis=1)  # (N, S * (3 T K + 2 T))
+    totals = _totals(counts, num_resamples, seed).reshape(1 + num_resamples, len(seeds), -1)
+    wide = num_types * num_ks
+    by_k = totals[:, :, : 3 * wide].reshape(*totals.shape[:2], 3, num_types, num_ks)
+    by_type = totals[:, :, 3 * wide :].reshape(*totals.shape[:2], 2, num_types)
+    return Resamples(
+        hits=by_k[:, :, 0],
+        num_predictions=by_k[:, :, 1],
+        num_hit=by_k[:, :, 2],
+        num_positives=by_type[:, :, 0],
+        num_known=by_type[:, :, 1],
+        seeds=_seed_weights(len(seeds), num_resamples, seed),
+        num_images=num_images,
+        ks=tuple(ks),
+    )
+
+
+def replicates(
+    seeds: Sequence[Arrays],
+    metric: str,
+    types: Sequence[int] | None = None,
+    *,
+    ks: Sequence[int] = KS,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
+) -> Replicates:
+    """resample(seeds).metric(metric, types) for a single metric, several times as fast."""
+    kind, column = _parse(metric, ks)
+    num_images, _, _ = _shape(seeds, ks)
+    chosen, columns = slice(None) if types is None else list(types), []
+    for arrays in seeds:
+        hits, positives = arrays["hits"][:, chosen, column], arrays["num_positives"][:, chosen]
+        counts = hits, arrays["num_predictions"][:, chosen, column], hits > 0, positives, positives > 0
+        summed = [count.sum(axis=1, dtype=np.float32) for count in counts]
+        columns += [*_fraction(kind, *summed), summed[3]]
+    top, bottom, known = np.moveaxis(_totals(np.stack(columns, axis=1), num_resamples, seed).reshape(1 + num_resamples, -1, 3), 2, 0)
+    return _replicates(top, bottom, known, _seed_weights(len(seeds), num_resamples, seed), num_images)
+
+
+def metric_interval(
+    seeds: Sequence[Arrays],
+    metric: str,
+    types: Sequence[int] | None = None,
+    *,
+    ks: Sequence[int] = KS,
+    confidence: float = 0.95,
+    num_resamples: int = NUM_RESAMPLES,
+) -> Interval:
+    """The mean over seeds of one metric and its percentile interval."""
+    return replicates(seeds, metric, types, ks=ks, num_resamples=num_resamples).interval(confidence)
+
+
+def paired_difference(a: Replicates, b: Replicates, confidence: float = 0.95) -> Difference:
+    """a - b on the same images, from replicates over the same resamples.
+
+    The interval is the percentile one; p is that of a normal law with the bootstrap's standard error, which unlike a share of
+    resamples has no floor and so survives Holm's correction. Where every resample gives the same non-zero difference, p is the
+    sign test's 2^(1 - N). Raises ValueError if the images or resamples differ in number."""
+    if a.num_images != b.num_images or a.values.shape != b.values.shape:
+        raise ValueError(f"{a.num_images} and {b.num_images} images: a paired comparison needs the same images and resamples")
+    difference, values = a.value - b.value, a.values - b.values
+    error = float(np.nanstd(values, ddof=1)) if np.isfinite(values).sum() > 1 else float("nan")
+    if difference == 0:
+        p_value = 1.0
+    elif error <= 1e-12 * abs(difference):
+        p_value = 2.0 ** (1 - min(a.num_images, 1000))
+    else:
+        p_value = math.erfc(abs(difference) / (error * math.sqrt(2)))
+    return Difference(difference, *_percentiles(values, confidence), p_value)
+
+
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Holm's step-down adjusted p values, in the order given: the i-th smallest of m (from 0) becomes the running maximum of
+    (m - i) p, at most 1."""
+    given = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(given, kind="stable")
+    adjusted = np.empty_like(given)
+    adjusted[order] = np.minimum(np.maximum.accumulate(given[order] * np.arange(len(given), 0, -1)), 1)
+    return adjusted
+
+
+def tied_with_best(methods: Mapping[str, Replicates], alpha: float = 0.05) -> set[str]:
+    """The best method and all that cannot be told from it: Holm-adjusted p of the paired difference >= alpha. Methods whose value
+    is NaN take no part."""
+    defined = {name: replicates for name, replicates in methods.items() if not math.isnan(replicates.value)}
+    if not defined:
+        return set()
+    best = max(defined, key=lambda name: defined[name].value)
+    others = [name for name in defined if name != best]
+    adjusted = holm([paired_difference(defined[best], defined[name]).p_value for name in others])
+    return {best, *(name for name, p_value in zip(others, adjusted, strict=True) if p_value >= alpha)}
+
+
+def _parse(metric: str, ks: Sequence[int]) -> tuple[str, int]:
+    """`recall@3` -> recall, place of 3 in ks."""
+    kind, _, k = metric.partition("@")
+    if kind not in _KINDS or k not in map(str, ks):
+        choices = ", ".join(f"{kind}@{k}" for kind in _KINDS for k in ks)
+        raise ValueError(f"no per-image counts for metric {metric!r}; there are {choices}")
+    return kind, list(map(str, ks)).index(k)
+
+
+def _shape(seeds: Sequence[Arrays], ks: Sequence[int]) -> tuple[int, ...]:
+    shapes = {arrays["hits"].shape for arrays in seeds}
+    if len(shapes) != 1 or 0 in (shape := shapes.pop()):
+        raise ValueError(f"arrays of {len(seeds)} seeds: expected one or more, over the same images, types and ks")
+    if shape[2] != len(ks):
+        raise ValueError(f"hits {shape}: expected {len(ks)} values of k: {', '.join(map(str, ks))}")
+    return tuple(shape)
+
+
+def _fraction(
+    kind: str, hits: np.ndarray, num_predictions: np.ndarray, num_hit: np.ndarray, num_positives: np.ndarray, num_known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numerator and denominator of a metric; linear, so of images as well as of totals."""
+    if kind == "accuracy":
+        return num_hit, num_known
+    return (hits, num_positives) if kind == "recall" else (2 * hits, num_positives + num_predictions)
+
+
+def _replicates(top: np.ndarray, bottom: np.ndarray, num_positives: np.ndarray, seeds: np.ndarray, num_images: int) -> Replicates:
+    """All (1 + R, S)."""
+    values = (top / np.where(num_positives > 0, bottom, np.nan) * seeds).sum(axis=1)
+    return Replicates(float(values[0]), values[1:], num_images)
+
+
+def _totals(counts: np.ndarray, num_resamples: int, seed: int) -> np.ndarray:
+    """(N, M) counts of images -> float64 (1 + R, M): their sum, and their weighted sums."""
+    weighted = _weights(len(counts), num_resamples, seed) @ counts
+    return np.concatenate([counts.sum(axis=0, dtype=np.float64)[None], weighted])
+
+
+@lru_cache(maxsize=4)  # one entry is 160 MB at 40,000 images
+def _weights(num_images: int, num_resamples: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng([seed, num_images, num_resamples])
+    weights = np.empty((num_resamples, num_images), dtype=np.float32)
+    for row in weights:
+        row[:] = np.bincount(rng.integers(num_images, size=num_images), minlength=num_images)
+    weights.flags.writeable = False
+    return weights
+
+
+@lru_cache(maxsize=32)
+def _seed_weights(num_seeds: int, num_resamples: int, seed: int) -> np.ndarray:
+    """float64 (1 + R, S): the first row is even. Deviations from even are stretched by √(S / (S - 1)), since a bootstrap over S
+    seeds has only (S - 1) / S of their variance, which matters at three."""
+    even = np.full((1 + num_resamples, num_seeds), 1 / num_seeds)
+    if num_seeds > 1:
+        rng = np.random.default_rng([seed, num_seeds, num_resamples, 1])
+        drawn = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=num_resamples) / num_seeds
+        even[1:] += (drawn - even[1:]) * math.sqrt(num_seeds / (num_seeds - 1))
+    even.flags.writeable = False
+    return even
+
+
+def _columns(arrays: Arrays) -> np.ndarray:
+    """float32 (N, 3 T K + 2 T): hits, predictions, whether hit; positives, whether any. Their sums are exact up to 2^24."""
+    hits, num_positives = arrays["hits"], arrays["num_positives"]
+    parts = [hits, arrays["num_predictions"], hits > 0, num_positives, num_positives > 0]
+    return np.concatenate([part.reshape(len(hits), -1).astype(np.float32) for part in parts], axis=1)
+
+
+def _percentiles(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence {confidence}: expected a number between 0 and 1")
+    defined = values[np.isfinite(values)]
+    if not len(defined):
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
