@@ -45,5 +45,5 @@ class _BeforeTimm:
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name == "timm":
-            sys.meta_path.remove(self)  # type: ignore[arg-type]
+            sys.meta_path.remove(self)
             fix_torchvision()
