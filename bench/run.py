@@ -235,7 +235,8 @@ def _finish(options: argparse.Namespace, selection: Selection, store: Store, pro
     if not_ok:
         again = "" if missing else " --only failed"
         say(f"to run what failed again: python -m bench {shlex.join(_without_only(options.argv))}{again}")
-    say(f"next: python -m bench report --store {options.store}" if counts["ok"] else "nothing to report")
+    where = f" --store {options.store}" if "--store" in options.argv else ""
+    say(f"next: python -m bench report{where}" if counts["ok"] else "nothing to report")
     if interrupted:
         return INTERRUPTED
     return FAILED if not_ok else OK

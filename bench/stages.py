@@ -315,9 +315,9 @@ def _write(store: Store, cell: CellSpec, settings: Settings, started: float, **f
     earlier = store.read(cell.key)
     record = {**_blank_record(cell, settings, started), **fields, "attempt": (earlier["attempt"] if earlier else 0) + 1}
     store.write(record)
-    seconds = (
-        (fields.get("fit_seconds") or 0.0) + (fields.get("eval_seconds") or 0.0) if fields["status"] == "ok" else time.time() - started
-    )
+    seconds = time.time() - started
+    if fields["status"] == "ok":  # a corrupted cell is evaluated beside others: only its own part counts
+        seconds = fields["eval_seconds"] + (0.0 if cell.severity else fields["fit_seconds"])
     return CellResult(cell.key, fields["status"], fields["reason"], seconds)
 
 
