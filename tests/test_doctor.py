@@ -1,0 +1,36 @@
+"""bench doctor: every fault named with file and line, before anything is queued."""
+
+from planted import bench, catalogue
+
+
+def test_a_sound_catalogue_is_ok(tmp_path):
+    done = bench("doctor", f"folder:{catalogue(tmp_path / 'photos')}", cwd=tmp_path, plugins=tmp_path)
+    assert (done.returncode, done.stdout.strip()) == (0, f"folder:{tmp_path / 'photos'}: ok")
+
+
+def test_a_damaged_picture_a_missing_one_and_a_path_outside_are_each_named(tmp_path):
+    photos = catalogue(tmp_path / "photos")
+    picture = photos / "3.jpg"
+    picture.write_bytes(picture.read_bytes()[:200])
+    (photos / "5.jpg").unlink()
+    table = photos / "metadata.csv"
+    table.write_text(table.read_text().replace("\n7.jpg", "\n../../etc/passwd"))
+    done = bench("doctor", f"folder:{photos}", cwd=tmp_path, plugins=tmp_path)
+    assert done.returncode == 1
+    named = [line for line in done.stdout.splitlines() if any(word in line for word in ("3.jpg", "5.jpg", "passwd"))]
+    assert len(named) == 3
+    assert any("metadata.csv:9" in line and "../../etc/passwd" in line for line in named)
+    assert "3 problems" in done.stdout
+
+
+def test_absent_data_names_the_missing_file_and_where_to_ask(tmp_path):
+    done = bench("doctor", "deepfashion", "--data-root", tmp_path / "none", cwd=tmp_path, plugins=tmp_path)
+    assert done.returncode == 1
+    assert str(tmp_path / "none" / "deepfashion") in done.stdout
+    assert "ask " in done.stdout
+
+
+def test_an_unknown_data_set_gets_the_nearest_name(tmp_path):
+    done = bench("doctor", "deepfashon", cwd=tmp_path, plugins=tmp_path)
+    assert done.returncode == 2
+    assert "did you mean 'deepfashion'" in done.stderr

@@ -1,0 +1,47 @@
+"""What may start when, and how an evaluation that killed its worker is split."""
+
+from bench.launchers import Schedule, default_jobs, split_evaluation
+from bench.plan import Stage
+from bench.spec import CellSpec, DataSpec, FitSpec
+
+
+def cell(name):
+    return CellSpec(FitSpec(name, {}, DataSpec("d", "real", "h", 8, 1.0, 1.0, 0), "s"), "", "tiny", "fog", 1)
+
+
+def test_a_stage_waits_for_its_needs_and_others_pass_it():
+    schedule = Schedule([Stage("teacher", "t"), Stage("fit", "f", ("t",)), Stage("fit", "g")])
+    assert [schedule.next().key, schedule.next().key, schedule.next()] == ["t", "g", None]
+    schedule.status["t"] = "ok"
+    assert schedule.next().key == "f"
+
+
+def test_a_fit_is_lost_with_its_teacher_and_an_evaluation_is_not():
+    fit, evaluation = Stage("fit", "f", ("t",)), Stage("evaluate", "e", ("f",))
+    schedule = Schedule([Stage("teacher", "t"), fit, evaluation])
+    schedule.next()
+    schedule.status["t"] = "failed"
+    assert schedule.lost_need(schedule.next())
+    schedule.status["f"] = "failed"
+    assert not schedule.lost_need(schedule.next())
+
+
+def test_a_need_that_is_not_in_the_plan_has_been_met_before():
+    assert Schedule([Stage("fit", "f", ("earlier",))]).next().key == "f"
+
+
+def test_an_evaluation_of_several_fits_is_split_by_fit():
+    stage = Stage("evaluate", "e", ("x",), [cell("a"), cell("b"), cell("a")])
+    pieces = split_evaluation(stage)
+    assert [[each.fit.method for each in piece.cells] for piece in pieces] == [["a", "a"], ["b"]]
+    assert len({piece.key for piece in pieces}) == 2
+    assert split_evaluation(pieces[0]) == [pieces[0]]
+    schedule = Schedule([stage])
+    schedule.next()
+    schedule.replace(stage, pieces)
+    assert [schedule.next().key, schedule.next().key] == [piece.key for piece in pieces]
+
+
+def test_more_threads_a_worker_mean_fewer_workers():
+    assert default_jobs(10**6) == 1
+    assert default_jobs(1) >= 1
