@@ -7,7 +7,7 @@ import argparse
 from bench import registry
 from bench.cli import FAILED, OK
 from bench.protocol import DataOptions
-from bench.run import choose_preset
+from bench.run import check_dataset_name, choose_preset
 
 _SHOWN = 50  # problems printed a data set; the rest is counted
 
@@ -17,11 +17,8 @@ def command(options: argparse.Namespace) -> int:
     preset = choose_preset(options.preset or "tiny")
     data = DataOptions(options.data_root.expanduser(), options.cache.expanduser(), "real", preset, options.on_bad_data)
     part, worst = registry.load_part("datasets._open"), OK
-    for name in options.datasets or registry.names("datasets"):
-        if not name.startswith("folder:"):
-            registry.entry("datasets", name)
-        elif name == "folder":
-            continue
+    for name in options.datasets or [each for each in registry.names("datasets") if each != "folder"]:
+        check_dataset_name(name)
         problems = part.check(name, data)
         for problem in problems[:_SHOWN]:
             print(f"{name}: {problem}")

@@ -125,8 +125,7 @@ def _sweep(options: argparse.Namespace, settings: Settings) -> Sweep:
         raise UsageError(f"--severities {options.severities} given, numbers from 0 to 5 expected")
     datasets = [name.strip() for name in options.datasets.split(",")]
     for name in datasets:
-        if not name.startswith("folder:"):
-            registry.entry("datasets", name)
+        check_dataset_name(name)
     conditions = make_conditions(_corruptions(options.corruptions), options.severities)
     return Sweep(
         select_rows(options.methods),
@@ -139,6 +138,14 @@ def _sweep(options: argparse.Namespace, settings: Settings) -> Sweep:
         options.corruption_backend,
         parse_set(options.set),
     )
+
+
+def check_dataset_name(name: str) -> None:
+    """Raises UnknownNameError or UsageError unless the name is registered, or is folder:PATH."""
+    kind, _, path = name.partition(":")
+    if kind == "folder" and not path:
+        raise UsageError("folder needs a path: folder:/path/to/catalogue")
+    registry.entry("datasets", "folder" if kind == "folder" else name)
 
 
 def _corruptions(text: str) -> list[str]:

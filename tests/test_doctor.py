@@ -34,3 +34,16 @@ def test_an_unknown_data_set_gets_the_nearest_name(tmp_path):
     done = bench("doctor", "deepfashon", cwd=tmp_path, plugins=tmp_path)
     assert done.returncode == 2
     assert "did you mean 'deepfashion'" in done.stderr
+
+
+def test_without_names_every_data_set_with_a_place_of_its_own_is_checked(tmp_path):
+    done = bench("doctor", "--data-root", tmp_path / "none", cwd=tmp_path, plugins=tmp_path)
+    assert done.returncode == 1
+    assert {line.split(":")[0] for line in done.stdout.splitlines()} >= {"deepfashion", "darn"}
+    assert "folder:" not in done.stdout
+
+
+def test_a_folder_without_a_path_says_what_is_expected(tmp_path):
+    done = bench("doctor", "folder", cwd=tmp_path, plugins=tmp_path)
+    assert done.returncode == 2
+    assert "folder needs a path" in done.stderr

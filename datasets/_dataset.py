@@ -1,0 +1,99 @@
+"""A data set that was opened: its label sets, pools and pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from bench.protocol import SPLITS, DataOptions, Examples, Problem, TrainingData
+from datasets import _index, _splits
+from datasets._images import PixelCache, pixel_cache
+from datasets._schema import Annotations
+
+
+class OpenDataset:
+    """Implements bench.protocol.Dataset. num_images counts the rows of the lists; images found damaged later still count."""
+
+    def __init__(
+        self, name: str, source: Literal["real", "synthetic"], root: Path, data_hash: str, index: _index.Index, options: DataOptions
+    ):
+        self.name, self.source, self.data_hash = name, source, data_hash
+        self.schema, self.num_images = index.schema, index.num_images
+        self._root, self._index, self._options = root, index, options
+        self._pixels: dict[int, PixelCache] = {}
+        self._rankings: dict[int, np.ndarray] = {}
+
+    def training(self, *, image_size: int, label_fraction: float, unlabeled: float, seed: int) -> TrainingData:
+        """Labelled part at a fraction in (0, 1], unlabelled pool and validation.
+
+        The pool has round(unlabeled * number of training images) images, or all there are: training images outside the label set
+        first, then the data set's own unlabelled split. Labelled images are not in it."""
+        train, ranking = self._rows("train"), self._ranking(seed)
+        extra = self._rows("unlabeled")
+        num_labeled = _splits.num_shown(label_fraction, len(train))
+        outside, more = _splits.unlabeled_pool(ranking, num_labeled, len(extra), unlabeled)
+        return TrainingData(
+            schema=self.schema,
+            labeled=self._examples(train[np.sort(ranking[:num_labeled])], image_size),
+            unlabeled=self._examples(np.concatenate([train[outside], extra[more]]), image_size, labels=False),
+            validation=self.examples("val", image_size=image_size),
+        )
+
+    def examples(self, split: str, *, image_size: int) -> Examples:
+        """One split with its labels; the split "unlabeled" has none. Raises KeyError."""
+        return self._examples(self._rows(split), image_size, labels=split != "unlabeled")
+
+    def label_index(self, *, label_fraction: float, seed: int) -> tuple[np.ndarray, str]:
+        """Positions within the train split whose labels are shown, ascending int64, and sha256 of them as little-endian bytes."""
+        ranking = self._ranking(seed)
+        rows = np.sort(ranking[: _splits.num_shown(label_fraction, len(ranking))])
+        return rows, hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The first of the rows left out because of their line, and the images found damaged so far."""
+        return (*self._index.problems, *(next(iter(self._pixels.values())).problems if self._pixels else ()))
+
+    @cached_property
+    def annotations(self) -> Annotations:
+        """Everything that the lists say."""
+        return _index.read_annotations(self._index)
+
+    @cached_property
+    def _keys(self) -> np.ndarray:
+        keys: np.ndarray = np.load(self._index.folder / "keys.npy", allow_pickle=False)
+        return keys
+
+    def _rows(self, split: str) -> np.ndarray:
+        if split not in SPLITS:
+            raise KeyError(f"no split {split!r}; there are {', '.join(SPLITS)}")
+        return np.flatnonzero(self.annotations.splits == SPLITS.index(split))
+
+    def _ranking(self, seed: int) -> np.ndarray:
+        def make() -> np.ndarray:
+            rows = self._rows("train")
+            return _splits.label_ranking({name: values[rows] for name, values in self.annotations.labels.items()}, seed)
+
+        if seed not in self._rankings:
+            self._rankings[seed] = _index.kept_array(self._index, f"ranking-{seed}", make)
+        return self._rankings[seed]
+
+    def _examples(self, rows: np.ndarray, image_size: int, *, labels: bool = True) -> Examples:
+        if image_size not in self._pixels:
+            self._pixels[image_size] = pixel_cache(
+                self._root,
+                self.annotations,
+                name=self.name,
+                image_size=image_size,
+                cache_dir=self._options.cache_dir,
+                data_hash=self.data_hash,
+                on_bad=self._options.on_bad_data,
+            )
+        cache = self._pixels[image_size]
+        rows = rows[cache.valid[rows]]
+        shown = {name: values[rows] for name, values in self.annotations.labels.items()} if labels else {}
+        return Examples(cache.pixels, rows, shown, self._keys[rows])

@@ -1,0 +1,147 @@
+"""Decodes, crops and resizes the images of a data set once, into a memory map that all workers share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from bench.protocol import BadDataError, Problem
+from datasets._decode import crop_and_resize, decode
+from datasets._files import ImageError, ImageFiles
+from datasets._once import build_once
+from datasets._schema import Annotations, printable, refuse
+
+_VERSION = 1  # raised when any pixel changes
+_CHUNK = 64  # images a thread takes at a time
+_SAMPLE = 512  # images whose file sizes are compared when a finished cache is opened
+
+
+class PixelCache(NamedTuple):
+    """pixels: uint8 (N, S, S, 3), RGB. valid: bool (N,), False where the image is damaged. problems: what is damaged."""
+
+    pixels: np.memmap
+    valid: np.ndarray
+    problems: tuple[Problem, ...]
+
+
+def pixel_cache(
+    root: Path,
+    annotations: Annotations,
+    *,
+    name: str,
+    image_size: int,
+    cache_dir: Path,
+    data_hash: str,
+    on_bad: Literal["error", "skip"] = "error",
+) -> PixelCache:
+    """The pixels of every row at image_size, built where they are not there yet.
+
+    Images are cut to their box (clipped to the image) and squashed to a square. An open cache is rebuilt if the file sizes of its
+    damaged images, or of a sample of the others, have changed. Damaged images raise BadDataError, or are marked where on_bad is
+    "skip"; if all are damaged, BadDataError is raised in any case. OSError if the disk has no room."""
+    identity = json.dumps([_VERSION, os.path.realpath(root), data_hash])
+    target = cache_dir / "pixels" / f"{slug(name)}-{image_size}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+    files = ImageFiles(root, annotations.folder)
+    build_once(
+        target,
+        lambda folder: _build(folder, files, annotations, name, image_size),
+        stale=lambda folder: _stale(folder, files, annotations),
+    )
+    faults = json.loads((target / "faults.json").read_text(encoding="utf-8"))
+    problems = tuple(_problem(annotations, row, message) for row, message in faults)
+    if on_bad == "error":
+        refuse(name, problems, len(problems))
+    valid = np.ones(len(annotations), bool)
+    valid[[row for row, _ in faults]] = False
+    return PixelCache(np.load(target / "pixels.npy", mmap_mode="r"), valid, problems)
+
+
+def damaged(root: Path, annotations: Annotations) -> Iterator[Problem]:
+    """Decodes every image and yields what is wrong, and where the disk spells a path in another letter case."""
+    files = ImageFiles(root, annotations.folder)
+
+    def look(row: int) -> str:
+        path = annotations.paths[row]
+        decode(files.read(path), path)
+        other = files.case_fault(path)
+        return f"{path} is spelled {other} on the disk; rename it, other systems tell them apart" if other else ""
+
+    for row, message in _each(len(annotations), look):
+        if message:
+            yield _problem(annotations, row, message)
+
+
+def slug(name: str) -> str:
+    """A name as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name.rpartition("/")[2]).strip("-")[:40] or "data"
+
+
+def _build(folder: Path, files: ImageFiles, annotations: Annotations, name: str, image_size: int) -> None:
+    shape = (len(annotations), image_size, image_size, 3)
+    pixels = np.lib.format.open_memmap(folder / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
+    _reserve(folder / "pixels.npy")
+    sizes = np.full(len(annotations), -1, np.int64)
+
+    def fill(row: int) -> str:
+        path = annotations.paths[row]
+        sizes[row] = files.size(path)
+        box = None if annotations.boxes is None else annotations.boxes[row]
+        pixels[row] = crop_and_resize(decode(files.read(path), path), box, image_size)
+        return ""
+
+    faults = [(row, message) for row, message in _each(len(annotations), fill) if message]
+    if len(faults) == len(annotations):
+        first = "; ".join(str(_problem(annotations, row, message)) for row, message in faults[:3])
+        raise BadDataError(f"{name}: none of its {len(annotations)} images can be read: {first}")
+    pixels.flush()
+    np.save(folder / "sizes.npy", sizes)
+    (folder / "faults.json").write_text(json.dumps(faults), encoding="utf-8")
+
+
+def _reserve(path: Path) -> None:
+    """Takes the room on the disk now: a full disk met through a memory map kills the process without a word."""
+    size = path.stat().st_size
+    with open(path, "r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as failed:
+            raise OSError(
+                failed.errno, f"no room for {size / 2**30:.1f} GiB of pixels: {failed.strerror}", str(path.parent.parent)
+            ) from None
+
+
+def _each(num_rows: int, work: Callable[[int], str]) -> Iterator[tuple[int, str]]:
+    """(row, what work returns or the text of its ImageError) of every row in order, in threads."""
+
+    def chunk(start: int) -> list[tuple[int, str]]:
+        found = []
+        for row in range(start, min(start + _CHUNK, num_rows)):
+            try:
+                found.append((row, work(row)))
+            except ImageError as failed:
+                found.append((row, printable(str(failed))))
+        return found
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for found in pool.map(chunk, range(0, num_rows, _CHUNK)):
+            yield from found
+
+
+def _stale(folder: Path, files: ImageFiles, annotations: Annotations) -> bool:
+    sizes = np.load(folder / "sizes.npy")
+    rows = {row for row, _ in json.loads((folder / "faults.json").read_text(encoding="utf-8"))[:_SAMPLE]}
+    rows |= set(range(0, len(sizes), max(1, len(sizes) // _SAMPLE)))
+    return any(files.size(annotations.paths[row]) != sizes[row] for row in rows)
+
+
+def _problem(annotations: Annotations, row: int, message: str) -> Problem:
+    file, line = annotations.where(row)
+    return Problem(printable(file), line, message)

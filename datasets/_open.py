@@ -1,0 +1,172 @@
+"""Opens a data set by name: its real files where they are, a rendered stand-in in the same layout where that is allowed.
+
+Light: describing a data set that was read before imports neither numpy nor the renderer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench import registry
+from bench.protocol import BadDataError, DataOptions, Dataset, NoDataError, Problem, Schema
+from datasets._index import Index, open_index
+from datasets._once import build_once
+
+if TYPE_CHECKING:
+    from datasets._dataset import OpenDataset
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What planning needs to know of a data set."""
+
+    name: str
+    source: Literal["real", "synthetic"]
+    data_hash: str
+    schema: Schema
+    num_images: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a data set's files are."""
+
+    name: str
+    source: Literal["real", "synthetic"]
+    root: Path
+    entry: registry.Entry
+
+
+def open_dataset(name: str, options: DataOptions) -> Dataset:
+    """The data set of a name ("deepfashion", "darn", "folder:<path>").
+
+    Raises NoDataError, BadDataError, UnknownNameError, or ValueError for a preset without a stand-in."""
+    from datasets._dataset import OpenDataset
+
+    place = _place(name, options)
+    index = _sound_index(place, options)
+    opened: OpenDataset = OpenDataset(name, place.source, place.root, _data_hash(place, index), index, options)
+    return opened
+
+
+def describe(name: str, options: DataOptions) -> DatasetInfo:
+    """The facts of a data set without its rows; raises what open_dataset raises."""
+    place = _place(name, options)
+    index = _sound_index(place, options)
+    return DatasetInfo(name, place.source, _data_hash(place, index), index.schema, index.num_images)
+
+
+def check(name: str, options: DataOptions) -> list[Problem]:
+    """Everything that is wrong with a data set's real files: missing ones, malformed lines, images missing, damaged or misspelled."""
+    entry, root = _known(name, options)
+    constants = entry.constants
+    if not root.is_dir():
+        return [Problem(str(root), 0, f"no such folder; {_advice(root, constants)}")]
+    if missing := _missing(root, constants):
+        return [Problem(file, 0, f"missing under {root}; {_advice(root, constants)}") for file in missing]
+    from datasets._images import damaged
+    from datasets._schema import Problems
+
+    problems = Problems()
+    try:
+        annotations = registry.load("datasets", entry.name).read(Path(os.path.realpath(root)), problems)
+    except BadDataError:
+        return problems.found  # the last of them is why reading ended
+    left_out = problems.count - len(problems.found)
+    more = [Problem(".", 0, f"{left_out} more lines are at fault; mend those named first")] if left_out else []
+    return [*problems.found, *more, *damaged(root, annotations)]
+
+
+def _known(name: str, options: DataOptions) -> tuple[registry.Entry, Path]:
+    """What is registered under a name, and the root of its real files."""
+    key, colon, path = name.partition(":")
+    if key == "folder" and not path:
+        raise ValueError("folder needs a path: folder:/path/to/catalogue")
+    if colon and key != "folder":
+        registry.entry("datasets", name)  # unknown: raises with the nearest name
+    entry = registry.entry("datasets", key)
+    if entry.error:
+        raise SyntaxError(entry.error)
+    root = Path(path).expanduser() if key == "folder" else options.data_root.expanduser() / key
+    return entry, root
+
+
+def _place(name: str, options: DataOptions) -> _Place:
+    entry, root = _known(name, options)
+    stand_in = entry.constants.get("STANDIN")
+    if stand_in is None:
+        if options.data == "synthetic":
+            raise NoDataError(f"{name} has no stand-in, and --data synthetic allows nothing else")
+        if not root.is_dir():
+            raise NoDataError(f"{name}: no such folder; give the path of a catalogue, folder:/path/to/catalogue")
+        return _Place(name, "real", root, entry)
+    missing = _missing(root, entry.constants)
+    if options.data == "synthetic" or (missing and options.data == "auto"):
+        return _Place(name, "synthetic", _rendered(name, stand_in, options), entry)
+    if missing:
+        raise NoDataError(f"{name}: {missing[0]} is missing under {root}; run 'python -m bench doctor {name}'")
+    return _Place(name, "real", root, entry)
+
+
+def _missing(root: Path, constants: Mapping[str, Any]) -> list[str]:
+    """Required files that are absent; alternatives are written a|b."""
+    wanted = [file.split("|") for file in constants.get("REQUIRED", ())]
+    return [" or ".join(files) for files in wanted if not any((root / file).exists() for file in files)]
+
+
+def _advice(root: Path, constants: Mapping[str, Any]) -> str:
+    return f"ask {constants.get('REQUEST', 'its authors')} for the data and unpack it under {root}"
+
+
+def _sound_index(place: _Place, options: DataOptions) -> Index:
+    try:
+        index = open_index(place.entry, _sources(place), place.root, options.cache_dir)
+    except BadDataError as failed:
+        raise BadDataError(f"{place.name}: {failed}") from None
+    if options.on_bad_data == "error" and index.num_problems:
+        from datasets._schema import refuse
+
+        refuse(place.name, index.problems, index.num_problems)
+    return index
+
+
+def _sources(place: _Place) -> list[str]:
+    """The files and folders that decide what is read: those of REQUIRED that are files, or what the loader says."""
+    required = [file.split("|") for file in place.entry.constants.get("REQUIRED", ())]
+    if not required:
+        found: list[str] = registry.load("datasets", place.entry.name).sources(place.root)
+        return found
+    there = [next((file for file in files if (place.root / file).exists()), files[0]) for files in required]
+    return [file for file in there if (place.root / file).is_file()]
+
+
+def _data_hash(place: _Place, index: Index) -> str:
+    if place.source == "real":
+        return index.content_hash
+    renderer = json.loads((place.root / "runway.json").read_text(encoding="utf-8"))
+    return hashlib.sha256(json.dumps([index.content_hash, renderer], sort_keys=True).encode()).hexdigest()
+
+
+def _rendered(name: str, stand_in: Mapping[str, Any], options: DataOptions) -> Path:
+    """The folder of a stand-in, rendered where it is not there yet."""
+    if options.preset not in stand_in:
+        raise ValueError(f"{name} has no stand-in for preset {options.preset!r}; there are {', '.join(stand_in)}")
+    settings = stand_in[options.preset]
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    target = options.cache_dir / "runway" / f"{name}-{options.preset}-v{_renderer_version()}-{digest}"
+
+    return build_once(target, lambda folder: registry.load_part("datasets.runway").render(folder, workers=os.cpu_count() or 1, **settings))
+
+
+def _renderer_version() -> str:
+    """As the renderer's source says it; importing the renderer takes a quarter of a second."""
+    source = (Path(__file__).parent / "runway" / "stand_in.py").read_text(encoding="utf-8")
+    found = re.search(r"^RENDERER_VERSION = (\d+)", source, re.MULTILINE)
+    assert found is not None
+    return found[1]

@@ -1,0 +1,100 @@
+"""Reads metadata.csv, .jsonl and .parquet into rows of text cells."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets._schema import Problems
+
+NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+SEPARATOR = "|"
+
+
+def find(folder: Path) -> Path | None:
+    """The metadata file of a folder, if it has one."""
+    return next((folder / name for name in NAMES if (folder / name).is_file()), None)
+
+
+def rows(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, column -> cell) of each row; name is the file's in messages. Every row has file_name; an empty cell is not annotated."""
+    reader = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[path.suffix]
+    for line, cells in reader(path, name, problems):
+        if not cells.get("file_name"):
+            problems.add(name, line, "no file_name")
+        else:
+            yield line, cells
+
+
+def _csv(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        reader = csv.reader(stream, strict=True)
+        header = [column.strip() for column in next(reader, [])]
+        _check(header, name, problems)
+        while True:
+            line = reader.line_num + 1
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as failed:
+                problems.fatal(name, line, f"{failed}; a quotation mark may be missing")
+            if not fields:
+                continue
+            if len(fields) != len(header):
+                problems.add(name, line, f"{len(fields)} cells, expected {len(header)}")
+                continue
+            yield line, {column: cell.strip() for column, cell in zip(header, fields, strict=True)}
+
+
+def _jsonl(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
+    with open(path, encoding="utf-8-sig", errors="surrogateescape") as stream:
+        for line, text in enumerate(stream, start=1):
+            if not text.strip():
+                continue
+            try:
+                row = json.loads(text)
+            except ValueError as failed:
+                problems.add(name, line, f"is no JSON: {failed}")
+                continue
+            if not isinstance(row, dict):
+                problems.add(name, line, f"a {type(row).__name__}, expected an object with file_name")
+                continue
+            yield line, {str(column): _cell(value) for column, value in row.items()}
+
+
+def _parquet(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
+    try:
+        import pandas as pd
+
+        table = pd.read_parquet(path)
+    except ImportError:
+        problems.fatal(name, 0, "reading parquet needs pyarrow: pip install pyarrow, or write metadata.csv instead")
+    except (OSError, ValueError) as failed:
+        problems.fatal(name, 0, f"is no parquet file: {failed}")
+    _check(list(table.columns), name, problems)
+    for line, values in enumerate(table.itertuples(index=False, name=None), start=1):
+        yield line, {str(column): _cell(value) for column, value in zip(table.columns, values, strict=True)}
+
+
+def _check(columns: list[str], name: str, problems: Problems) -> None:
+    if "file_name" not in columns:
+        problems.fatal(name, 1, f"no column file_name; there are {', '.join(map(str, columns)) or 'none'}")
+    if len(set(columns)) < len(columns):
+        problems.fatal(name, 1, f"a column name occurs twice in {', '.join(map(str, columns))}")
+
+
+def _cell(value: Any) -> str:
+    """Text of a value; a list keeps a separator even where it has fewer than two items."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if not isinstance(value, str) and hasattr(value, "__iter__"):
+        items = [_cell(item) for item in value]
+        return SEPARATOR.join(items) + (SEPARATOR if len(items) < 2 else "")
+    return str(value).strip()

@@ -1,0 +1,153 @@
+"""DeepFashion, Category and Attribute Prediction Benchmark (Liu et al., CVPR 2016): 289,222 images, 1,000 attributes, 46 categories.
+
+Reads `Anno_coarse/` (older releases: `Anno/`), `Eval/list_eval_partition.txt` and `Img/img/`. Attributes are marked 1, -1 or 0;
+0 stays unknown. Six types: the category, of which one holds, and texture, fabric, shape, part and style. Names in
+`list_category_cloth.txt` that no image carries are left out: 46 of the 50 remain. Boxes hold their last pixel; a list in which no
+coordinate is 0 counts from 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from bench.protocol import NEGATIVE, POSITIVE, SPLITS, AttributeType, Schema
+from datasets import _lists
+from datasets._schema import Annotations, Problems, path_fault, unknown_labels
+
+REQUIRED = (
+    "Img/img",
+    "Anno_coarse/list_attr_cloth.txt|Anno/list_attr_cloth.txt",
+    "Anno_coarse/list_attr_img.txt|Anno/list_attr_img.txt",
+    "Anno_coarse/list_category_cloth.txt|Anno/list_category_cloth.txt",
+    "Anno_coarse/list_category_img.txt|Anno/list_category_img.txt",
+    "Anno_coarse/list_bbox.txt|Anno/list_bbox.txt",
+    "Eval/list_eval_partition.txt",
+)
+REQUEST = "https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/AttributePrediction.html"
+STANDIN = {
+    "tiny": {"layout": "deepfashion", "num": {"train": 6000, "val": 600, "test": 1200}, "long_side": 80, "seed": 0},
+    "paper": {"layout": "deepfashion", "num": {"train": 20000, "val": 2000, "test": 4000}, "long_side": 300, "seed": 0},
+}
+_, ATTR_CLOTH, ATTR_IMG, CATEGORY_CLOTH, CATEGORY_IMG, BBOX, PARTITION = REQUIRED
+TYPES = {1: "texture", 2: "fabric", 3: "shape", 4: "part", 5: "style"}
+
+
+def read(root: Path, problems: Problems) -> Annotations:
+    """Every image of the evaluation partition with its labels and box."""
+    rows = _Rows(root, problems)
+    categories = [fields[0] for _, fields in _lists.rows(root, rows.file(CATEGORY_CLOTH), problems, num_fields=2)]
+    category = rows.integers(CATEGORY_IMG, 1, lambda values: _category_fault(values[0], len(categories)))[:, 0]
+    boxes = _half_open(rows.integers(BBOX, 4))
+    attributes = _attributes(root, rows.file(ATTR_CLOTH), problems)
+    used = [number for number in range(1, len(categories) + 1) if (category == number).any()]
+    kinds = [AttributeType("category", tuple(categories[number - 1] for number in used), exclusive=True)]
+    kinds += [AttributeType(name, tuple(attributes[name]), exclusive=False) for name in TYPES.values() if name in attributes]
+    schema = Schema(tuple(kinds))
+    labels = unknown_labels(schema, len(rows.paths))
+    labels["category"][:] = np.where(category[:, None] == np.array(used, np.int32), POSITIVE, NEGATIVE)
+    rows.fill(labels, attributes)
+    where_file = np.zeros(len(rows.lines), np.int16)
+    files = (rows.file(PARTITION),)
+    found = Annotations(schema, rows.paths, rows.splits, labels, files, where_file, rows.lines, boxes=boxes, folder="Img")
+    return found if rows.whole.all() else found.take(np.flatnonzero(rows.whole))
+
+
+class _Rows:
+    """The images of the partition, and the lines of the other lists that belong to them."""
+
+    def __init__(self, root: Path, problems: Problems) -> None:
+        self.root, self.problems = root, problems
+        self.row: dict[str, int] = {}
+        splits: list[int] = []
+        lines: list[int] = []
+        file = self.file(PARTITION)
+        for line, (path, split) in _lists.rows(root, file, problems, num_fields=2):
+            if fault := self._fault(path, split, lines):
+                problems.add(file, line, fault)
+                continue
+            self.row[path] = len(lines)
+            splits.append(SPLITS.index(split))
+            lines.append(line)
+        self.paths = list(self.row)
+        self.splits, self.lines = np.array(splits, np.int8), np.array(lines, np.int32)
+        self.whole = np.ones(len(lines), bool)
+
+    def file(self, spelling: str) -> str:
+        """The file of the alternatives that is there."""
+        return _lists.existing(self.root, spelling)
+
+    def _fault(self, path: str, split: str, lines: list[int]) -> str:
+        if path in self.row:
+            return f"{path} is listed twice, first in line {lines[self.row[path]]}"
+        if split not in SPLITS[:3]:
+            return f"split {split!r}, expected train, val or test"
+        return path_fault(path)
+
+    def integers(self, spelling: str, num: int, fault: Callable[[list[int]], str] = lambda values: "") -> np.ndarray:
+        """int32 (N, num) of a list with num integers a row; rows without a good line are marked as not whole."""
+        file, seen = self.file(spelling), np.zeros(len(self.paths), bool)
+        found = np.zeros((len(self.paths), num), np.int32)
+        for line, (path, *texts) in _lists.rows(self.root, file, self.problems, num_fields=num + 1):
+            try:
+                values = [int(text) for text in texts]
+                message = fault(values) if max(map(abs, values)) < 2**31 else f"{' '.join(texts)!r} holds a number that is too large"
+            except ValueError:
+                message = f"{' '.join(texts)!r}, expected {num} integer{'s' * (num > 1)}"
+            if message:
+                self.problems.add(file, line, message)
+            elif (row := self._position(file, line, path, seen)) is not None:
+                found[row] = values
+        self._close(file, seen)
+        return found
+
+    def fill(self, labels: dict[str, np.ndarray], attributes: dict[str, dict[str, int]]) -> None:
+        """Writes the attribute list into labels."""
+        file, seen = self.file(ATTR_IMG), np.zeros(len(self.paths), bool)
+        columns = {name: np.array(list(classes.values()), np.int64) for name, classes in attributes.items()}
+        for lines, paths, values in _lists.label_rows(self.root, file, self.problems, sum(map(len, columns.values()))):
+            places = [self._position(file, line, path, seen) for line, path in zip(lines, paths, strict=True)]
+            good = np.array([place is not None for place in places])
+            rows = np.array([place for place in places if place is not None], np.int64)
+            for name, column in columns.items():
+                labels[name][rows] = values[good][:, column] if not good.all() else values[:, column]
+        self._close(file, seen)
+
+    def _position(self, file: str, line: int, path: str, seen: np.ndarray) -> int | None:
+        row = self.row.get(path)
+        if row is None:
+            self.problems.add(file, line, f"{path} is not in {self.file(PARTITION)}")
+        elif seen[row]:
+            self.problems.add(file, line, f"{path} is listed twice")
+            return None
+        else:
+            seen[row] = True
+        return row
+
+    def _close(self, file: str, seen: np.ndarray) -> None:
+        for row in np.flatnonzero(~seen):
+            self.problems.add(self.file(PARTITION), int(self.lines[row]), f"{self.paths[row]} has no sound line in {file}")
+        self.whole &= seen
+
+
+def _attributes(root: Path, file: str, problems: Problems) -> dict[str, dict[str, int]]:
+    """type -> attribute -> column of list_attr_img.txt."""
+    found: dict[str, dict[str, int]] = {name: {} for name in TYPES.values()}
+    for column, (line, (name, kind)) in enumerate(_lists.rows(root, file, problems, num_fields=2)):
+        if not kind.isdigit() or int(kind) not in TYPES:
+            problems.fatal(file, line, f"attribute type {kind!r}, expected 1 to 5")
+        if found[TYPES[int(kind)]].setdefault(name, column) != column:
+            problems.fatal(file, line, f"attribute {name!r} is listed twice")
+    return {name: classes for name, classes in found.items() if classes}
+
+
+def _category_fault(number: int, num_categories: int) -> str:
+    return "" if 1 <= number <= num_categories else f"category {number}, expected 1 to {num_categories}"
+
+
+def _half_open(boxes: np.ndarray) -> np.ndarray:
+    """Corners that hold their last pixel, counted from 1 or from 0 -> half-open, counted from 0; all 0 where there is no area."""
+    real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    first = 0 if (boxes[real, :2] == 0).any() else 1
+    return np.where(real[:, None], boxes + np.array([-first, -first, 1 - first, 1 - first], np.int32), 0).astype(np.int32)

@@ -1,0 +1,270 @@
+import json
+import sys
+
+import pytest
+
+from bench.protocol import BadDataError
+from datasets import folder as loader
+from datasets._schema import Problems, image_keys
+
+
+def write(root, files: dict[str, str]):
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def read(root):
+    problems = Problems()
+    found = loader.read(root, problems)
+    return found, [str(problem) for problem in problems.found]
+
+
+def rows(found):
+    """path -> split index and the names of its positive classes by type; None where nothing is known."""
+    table = {}
+    for i, path in enumerate(found.paths):
+        marks = {}
+        for kind in found.schema:
+            values = found.labels[kind.name][i]
+            assert (values == -1).all() or (values >= 0).all()
+            marks[kind.name] = None if values[0] == -1 else [kind.classes[c] for c in range(len(values)) if values[c] == 1]
+        table[path] = (int(found.splits[i]), marks)
+    return table
+
+
+SPLIT_FILES = {
+    "train/metadata.csv": "file_name,split,color,style\na.jpg,ignored,red,boho|chic\nsub/b.jpg,,blue,\n",
+    "val/metadata.csv": "file_name,color,style\nc.jpg,,chic\n",
+    "test/metadata.csv": "file_name,color,style\nd.jpg,red,|\n",
+}
+EXPECTED = {
+    "train/a.jpg": (0, {"color": ["red"], "style": ["boho", "chic"]}),
+    "train/sub/b.jpg": (0, {"color": ["blue"], "style": None}),
+    "val/c.jpg": (1, {"color": None, "style": ["chic"]}),
+    "test/d.jpg": (2, {"color": ["red"], "style": []}),
+}
+
+
+def test_a_file_in_each_split_folder(tmp_path):
+    found, problems = read(write(tmp_path, SPLIT_FILES))
+    assert problems == []
+    assert rows(found) == EXPECTED
+    assert [(kind.name, kind.classes, kind.exclusive) for kind in found.schema] == [
+        ("color", ("blue", "red"), True),
+        ("style", ("boho", "chic"), False),
+    ]
+    assert found.where(found.paths.index("train/sub/b.jpg")) == ("train/metadata.csv", 3)
+
+
+def test_the_root_file_beside_split_folders_does_not_count(tmp_path):
+    found, _ = read(write(tmp_path, {**SPLIT_FILES, "metadata.csv": "file_name,split,color\nother.jpg,train,green\n"}))
+    assert rows(found) == EXPECTED
+
+
+def test_one_root_file_with_a_split_column(tmp_path):
+    train = "train/a.jpg,train,red,boho|chic\ntrain/sub/b.jpg,TRAIN,blue,\n"
+    text = f"file_name,split,color,style\n{train}val/c.jpg,valid,,chic\ntest/d.jpg,test,red,|\n"
+    found, problems = read(write(tmp_path, {"metadata.csv": "\ufeff" + text}))
+    assert problems == []
+    assert rows(found) == EXPECTED
+
+
+def test_jsonl_with_lists_numbers_and_null(tmp_path):
+    train = [{"file_name": "a.jpg", "color": "red", "style": ["boho", "chic"]}, {"file_name": "sub/b.jpg", "color": "blue", "style": None}]
+    text = "\n".join(map(json.dumps, train)) + "\n"
+    val = json.dumps({"file_name": "c.jpg", "style": ["chic"]})
+    test = json.dumps({"file_name": "d.jpg", "color": "red", "style": []})
+    found, problems = read(write(tmp_path, {"train/metadata.jsonl": text, "val/metadata.jsonl": val, "test/metadata.jsonl": test}))
+    assert problems == []
+    assert rows(found) == EXPECTED
+
+
+def test_attributes_json_gives_kinds_values_and_columns(tmp_path):
+    facts = {
+        "attribute_types": {"Colour": {"kind": "single", "values": ["red", "blue", "green"], "column": "color"}, "style": {"kind": "multi"}}
+    }
+    found, problems = read(write(tmp_path, {**SPLIT_FILES, "attributes.json": json.dumps(facts)}))
+    assert problems == []
+    assert [(kind.name, kind.classes, kind.exclusive) for kind in found.schema] == [
+        ("Colour", ("red", "blue", "green"), True),
+        ("style", ("boho", "chic"), False),
+    ]
+
+
+def test_columns_whose_values_hardly_repeat_are_left_out(tmp_path):
+    lines = "".join(f"{i}.jpg,{i % 3},item {i}\n" for i in range(60))
+    found, _ = read(write(tmp_path, {"metadata.csv": "file_name,color,title\n" + lines}))
+    assert found.schema.names == ("color",)
+
+
+def test_unlabeled_needs_no_metadata_and_shows_no_labels(tmp_path):
+    files = {**SPLIT_FILES, "unlabeled/x.jpg": "", "unlabeled/deep/y.PNG": "", "unlabeled/.z.jpg": "", "unlabeled/notes.txt": ""}
+    found, problems = read(write(tmp_path, files))
+    assert problems == []
+    assert [path for path, split in zip(found.paths, found.splits, strict=True) if split == 3] == [
+        "unlabeled/deep/y.PNG",
+        "unlabeled/x.jpg",
+    ]
+    assert rows(found)["unlabeled/x.jpg"] == (3, {"color": None, "style": None})
+
+
+def test_a_folder_per_class(tmp_path):
+    files = {f"{split}/{name}/{i}.jpg": "" for split in ("train", "val", "test") for name in ("dress", "shirt") for i in range(2)}
+    found, problems = read(write(tmp_path, files))
+    assert problems == []
+    assert [(kind.name, kind.classes, kind.exclusive) for kind in found.schema] == [("class", ("dress", "shirt"), True)]
+    assert rows(found)["val/shirt/1.jpg"] == (1, {"class": ["shirt"]})
+    assert len(found) == 12
+
+
+def test_missing_val_and_test_are_lent_by_train(tmp_path):
+    found, problems = read(write(tmp_path, {f"{name}/{i}.jpg": "" for name in ("dress", "shirt") for i in range(50)}))
+    assert problems == []
+    splits = found.splits
+    assert [(splits == index).sum() for index in range(4)] == [70, 15, 15, 0]
+    keys = image_keys(found.paths)
+    assert keys[splits == 1].max() < keys[splits == 0].min() <= keys[splits == 0].max() < keys[splits == 2].min()
+
+
+def test_only_val_is_lent_where_test_is_there(tmp_path):
+    lines = "".join(f"{i}.jpg,{'test' if i < 10 else 'train'},{i % 2}\n" for i in range(50))
+    found, _ = read(write(tmp_path, {"metadata.csv": "file_name,split,color\n" + lines}))
+    assert [(found.splits == index).sum() for index in range(3)] == [34, 6, 10]
+    assert all(found.splits[found.paths.index(f"{i}.jpg")] == 2 for i in range(10))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("../../etc/passwd,train,red", "metadata.csv:3: '../../etc/passwd' leads out of the data set's folder"),
+        ("/etc/passwd,train,red", "metadata.csv:3: '/etc/passwd' is an absolute path; paths are relative to the data set's folder"),
+        ("b.jpg,training day,red", "metadata.csv:3: split 'training day', expected train, val, test, unlabeled"),
+        ("b.jpg,,red", "metadata.csv:3: split '', expected train, val, test, unlabeled"),
+        ("a.jpg,train,red", "metadata.csv:3: a.jpg is listed twice, first in metadata.csv:2"),
+        ("./a.jpg,train,red", "metadata.csv:3: ./a.jpg is listed twice, first in metadata.csv:2"),
+        ("b.jpg,train", "metadata.csv:3: 2 cells, expected 3"),
+        (",train,red", "metadata.csv:3: no file_name"),
+        ("b.jpg,train,pink", "metadata.csv:3: color is 'pink', which attributes.json does not list"),
+        ("b.jpg,train,red|blue", "metadata.csv:3: color is 'red|blue', but the type holds a single value"),
+        ("b.jpg,train,|", "metadata.csv:3: color is '|', but the type holds a single value"),
+    ],
+)
+def test_a_damaged_row_is_named_and_left_out(tmp_path, line, message):
+    table = f"file_name,split,color\na.jpg,train,red\n{line}\nv.jpg,val,red\nt.jpg,test,blue\n"
+    facts = json.dumps({"attribute_types": {"color": {"kind": "single", "values": ["red", "blue"]}}})
+    found, problems = read(write(tmp_path, {"metadata.csv": table, "attributes.json": facts}))
+    assert problems == [message]
+    assert found.paths == ["a.jpg", "v.jpg", "t.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "train/metadata.jsonl:2: is no JSON: Expecting property name"),
+        ("[1]", "train/metadata.jsonl:2: a list, expected an object with file_name"),
+        ('{"color": "red"}', "train/metadata.jsonl:2: no file_name"),
+    ],
+)
+def test_a_damaged_line_of_jsonl(tmp_path, line, message):
+    good = json.dumps({"file_name": "a.jpg", "color": "red"})
+    _, problems = read(write(tmp_path, {"train/metadata.jsonl": f"{good}\n{line}\n"}))
+    assert len(problems) == 1
+    assert problems[0].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"metadata.csv": "path,color\na.jpg,red\n"}, "metadata.csv:1: no column file_name; there are path, color"),
+        ({"metadata.csv": ""}, "metadata.csv:1: no column file_name; there are none"),
+        ({"metadata.csv": "file_name,a,a\nx,1,1\n"}, "metadata.csv:1: a column name occurs twice in file_name, a, a"),
+        ({"metadata.csv": 'file_name,a\n"x.jpg,1\n'}, "metadata.csv:2: unexpected end of data; a quotation mark may be missing"),
+        ({"metadata.csv": "file_name\na.jpg\n"}, ".: no attribute types; metadata needs a column for each (there are none)"),
+        (
+            {"val/metadata.csv": "file_name,color\na.jpg,red\n"},
+            ".: no training images; add train/metadata.csv, or a split column with 'train' to metadata.csv",
+        ),
+        ({"notes.txt": ""}, ".: no training images; add train/metadata.csv, or a split column with 'train' to metadata.csv"),
+        ({**SPLIT_FILES, "attributes.json": "{"}, "attributes.json:1: is no JSON: Expecting property name enclosed in double quotes"),
+        ({**SPLIT_FILES, "attributes.json": "[]"}, 'attributes.json: expected {"attribute_types": {"<type>": {"kind": "single"'),
+        (
+            {**SPLIT_FILES, "attributes.json": '{"a": {"kind": "x"}}'},
+            "attributes.json: type 'a' has kind 'x', expected 'single' or 'multi'",
+        ),
+        ({**SPLIT_FILES, "attributes.json": '{"a": {"values": 3}}'}, "attributes.json: type 'a' has values 3, expected a list"),
+        ({**SPLIT_FILES, "attributes.json": '{"a": {}}'}, "attributes.json: type 'a' reads column 'a', but there are color, style"),
+        (
+            {"train/metadata.csv": "file_name,color\na.jpg,red\n", "val/b.jpg": ""},
+            "val: holds images but no metadata.csv, .jsonl or .parquet, which the other folders have",
+        ),
+    ],
+)
+def test_what_ends_reading(tmp_path, files, message):
+    with pytest.raises(BadDataError) as caught:
+        read(write(tmp_path, files))
+    assert str(caught.value).startswith(message)
+
+
+def test_loose_images_beside_class_folders(tmp_path):
+    _, problems = read(write(tmp_path, {"train/dress/1.jpg": "", "train/2.jpg": ""}))
+    assert problems == ["train: 1 images, such as train/2.jpg, lie in no class folder; describe them in metadata.csv"]
+
+
+def test_a_class_folder_that_leads_elsewhere_is_not_entered(tmp_path):
+    write(tmp_path, {"secret/x.jpg": "", "data/train/dress/1.jpg": ""})
+    (tmp_path / "data/train/shirt").symlink_to(tmp_path / "secret")
+    found, problems = read(tmp_path / "data")
+    assert problems == ["train/shirt: leads out of the data set's folder through a symbolic link; put the files themselves there"]
+    assert found.paths == ["train/dress/1.jpg"]
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
+    for name in ("pyarrow", "fastparquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    write(tmp_path, {"train/metadata.parquet": "PAR1"})
+    with pytest.raises(BadDataError) as caught:
+        read(tmp_path)
+    assert str(caught.value) == "train/metadata.parquet: reading parquet needs pyarrow: pip install pyarrow, or write metadata.csv instead"
+
+
+def test_parquet_is_read_through_pandas(tmp_path, monkeypatch):
+    import pandas as pd
+
+    tables = {
+        "train": pd.DataFrame({"file_name": ["a.jpg", "sub/b.jpg"], "color": ["red", "blue"], "style": [["boho", "chic"], None]}),
+        "val": pd.DataFrame({"file_name": ["c.jpg"], "color": [float("nan")], "style": [["chic"]]}),
+        "test": pd.DataFrame({"file_name": ["d.jpg"], "color": ["red"], "style": [[]]}),
+    }
+    monkeypatch.setattr(pd, "read_parquet", lambda path: tables[path.parent.name])
+    found, problems = read(write(tmp_path, {f"{split}/metadata.parquet": "" for split in tables}))
+    assert problems == []
+    assert rows(found) == EXPECTED
+
+
+def test_sources_change_when_files_come_and_go(tmp_path):
+    write(tmp_path, SPLIT_FILES)
+    assert loader.sources(tmp_path) == [".", "test", "train", "val", "test/metadata.csv", "train/metadata.csv", "val/metadata.csv"]
+    tree = write(tmp_path / "tree", {"train/dress/1.jpg": "", "train/dress/more/2.jpg": "", "unlabeled/3.jpg": ""})
+    assert loader.sources(tree) == [".", "train", "unlabeled", "train/dress", "train/dress/more"]
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("name", "num", "types"),
+    [
+        (
+            "fashion_product_small",
+            9354,
+            {"gender": 5, "masterCategory": 3, "subCategory": 21, "articleType": 54, "baseColour": 45, "season": 4, "usage": 7},
+        ),
+        ("clothing_cc0", 4909, {"category": 15, "kids": 2}),
+    ],
+)
+def test_real_catalogues(realdata, name, num, types):
+    found, problems = read(realdata / name)
+    assert problems == []
+    assert len(found) == num
+    assert {kind.name: len(kind.classes) for kind in found.schema} == types
+    assert all(kind.exclusive for kind in found.schema)

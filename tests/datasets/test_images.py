@@ -1,0 +1,202 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.protocol import BadDataError, Problem
+from datasets import deepfashion as loader
+from datasets._images import _reserve, damaged, pixel_cache, slug
+from datasets._schema import Problems
+
+ROOT = Path(__file__).resolve().parents[2]
+WHERE = "Eval/list_eval_partition.txt"
+
+
+@pytest.fixture
+def annotations(deepfashion):
+    return loader.read(deepfashion.root, Problems())
+
+
+def build(deepfashion, annotations, tmp_path, size=16, **more):
+    more = {"name": "deepfashion", "data_hash": "h", "cache_dir": tmp_path / "cache", **more}
+    return pixel_cache(deepfashion.root, annotations, image_size=size, **more)
+
+
+def test_pixels_equal_a_slow_decode(deepfashion, annotations, tmp_path):
+    import cv2
+
+    cache = build(deepfashion, annotations, tmp_path)
+    assert isinstance(cache.pixels, np.memmap)
+    assert (cache.pixels.shape, cache.pixels.dtype, cache.pixels.flags.writeable) == ((20, 16, 16, 3), np.uint8, False)
+    assert cache.valid.all()
+    assert cache.problems == ()
+    for row, path in enumerate(annotations.paths):
+        with Image.open(deepfashion.root / "Img" / path) as image:
+            x1, y1, x2, y2 = annotations.boxes[row]
+            expected = np.asarray(image.convert("RGB"))[y1:y2, x1:x2]
+        expected = cv2.resize(expected, (16, 16), interpolation=cv2.INTER_AREA if min(x2 - x1, y2 - y1) >= 16 else cv2.INTER_LINEAR)
+        assert np.abs(cache.pixels[row].astype(int) - expected).max() <= 3  # the two JPEG decoders may round differently
+
+
+def test_a_second_opening_decodes_nothing(deepfashion, annotations, tmp_path, monkeypatch):
+    first = build(deepfashion, annotations, tmp_path)
+    monkeypatch.setattr("datasets._images.decode", lambda *_: pytest.fail("decoded"))
+    assert np.array_equal(build(deepfashion, annotations, tmp_path).pixels, first.pixels)
+
+
+def test_size_hash_root_and_name_have_caches_of_their_own(deepfashion, annotations, tmp_path, data_root, make_deepfashion):
+    for more in ({}, {"size": 8}, {"data_hash": "other"}, {"name": "folder:/some/My Catalogue!"}):
+        build(deepfashion, annotations, tmp_path, **more)
+    build(make_deepfashion(data_root / "copy"), annotations, tmp_path)
+    found = sorted(path.name.rpartition("-")[0] for path in (tmp_path / "cache/pixels").iterdir() if path.is_dir())
+    assert found == ["My-Catalogue-16", "deepfashion-16", "deepfashion-16", "deepfashion-16", "deepfashion-8"]
+
+
+def spoil(deepfashion, row: int, how: str) -> str:
+    """Damages the image of a row and returns the message that it should cause."""
+    path = deepfashion.root / "Img" / deepfashion.paths[row]
+    data = path.read_bytes()
+    path.unlink()
+    if how == "truncated":
+        path.write_bytes(data[: len(data) // 2])
+        return f"{deepfashion.paths[row]} is truncated: a JPEG without its end marker; fetch it again"
+    if how == "empty":
+        path.write_bytes(b"")
+        return f"{deepfashion.paths[row]} is empty (0 bytes); fetch it again"
+    if how == "link":
+        path.symlink_to("/etc/passwd")
+        return f"{deepfashion.paths[row]} leads out of the data set's folder through a symbolic link; put the files themselves there"
+    return f"{deepfashion.paths[row]} is missing; fetch the images again, or take the line out of the list"
+
+
+DAMAGE = {2: "truncated", 5: "empty", 7: "link", 11: "missing"}
+
+
+def test_damaged_images_are_named_with_their_line(deepfashion, annotations, tmp_path):
+    messages = {row: spoil(deepfashion, row, how) for row, how in DAMAGE.items()}
+    with pytest.raises(BadDataError) as caught:
+        build(deepfashion, annotations, tmp_path)
+    assert str(caught.value).splitlines()[:5] == ["deepfashion: 4 damaged", *(f"{WHERE}:{row + 3}: {messages[row]}" for row in DAMAGE)]
+
+
+def test_damaged_images_are_skipped_where_that_is_allowed(deepfashion, annotations, tmp_path):
+    whole = np.array(build(deepfashion, annotations, tmp_path, data_hash="whole").pixels)
+    messages = {row: spoil(deepfashion, row, how) for row, how in DAMAGE.items()}
+    cache = build(deepfashion, annotations, tmp_path, on_bad="skip")
+    assert np.flatnonzero(~cache.valid).tolist() == list(DAMAGE)
+    assert cache.problems == tuple(Problem(WHERE, row + 3, message) for row, message in messages.items())
+    assert np.array_equal(cache.pixels[cache.valid], whole[cache.valid])
+
+
+def test_mended_images_are_read_anew(deepfashion, annotations, tmp_path, make_photo, monkeypatch):
+    monkeypatch.setattr("datasets._images._SAMPLE", 2)  # of the sound images, 0 and 10 alone are compared
+    spoil(deepfashion, 2, "empty")
+    with pytest.raises(BadDataError):
+        build(deepfashion, annotations, tmp_path)
+    make_photo(deepfashion.root / "Img" / deepfashion.paths[2], 2)
+    assert build(deepfashion, annotations, tmp_path).valid.all()
+
+
+def test_replaced_images_are_read_anew(deepfashion, annotations, tmp_path, make_photo):
+    before = np.array(build(deepfashion, annotations, tmp_path).pixels)
+    make_photo(deepfashion.root / "Img" / deepfashion.paths[9], 999, width=80, height=60)
+    after = build(deepfashion, annotations, tmp_path).pixels
+    assert [row for row in range(20) if not np.array_equal(before[row], after[row])] == [9]
+
+
+def test_nothing_readable_is_an_error_even_when_skipping(deepfashion, annotations, tmp_path):
+    for path in (deepfashion.root / "Img/img").rglob("*.jpg"):
+        path.unlink()
+    with pytest.raises(BadDataError, match=r"^deepfashion: none of its 20 images can be read: Eval/list_eval_partition.txt:3: img/"):
+        build(deepfashion, annotations, tmp_path, on_bad="skip")
+    assert not list((tmp_path / "cache/pixels").glob("*-*/"))
+
+
+def test_a_full_disk_is_an_error_with_its_size(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "pixels.npy").write_bytes(b"x" * 2**20)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match=r"no room for 0.0 GiB of pixels: No space left on device"):
+        _reserve(tmp_path / "pixels.npy")
+
+
+BUILDER = f"""
+import sys; sys.path[:0] = [{str(ROOT)!r}]
+import time
+from pathlib import Path
+from datasets import _images, deepfashion
+from datasets._schema import Problems
+root, cache, pause = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
+annotations = deepfashion.read(root, Problems())
+plain = _images.decode
+def slow(data, path):
+    time.sleep(pause)
+    print("decoded", flush=True)
+    return plain(data, path)
+_images.decode = slow
+found = _images.pixel_cache(root, annotations, name="deepfashion", image_size=16, cache_dir=cache, data_hash="h")
+print("sum", int(found.pixels.astype(int).sum()))
+"""
+
+
+def builder(deepfashion, tmp_path, pause):
+    command = [sys.executable, "-c", BUILDER, str(deepfashion.root), str(tmp_path / "cache"), str(pause)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_builder_killed_half_way_leaves_no_half_cache(deepfashion, annotations, tmp_path):
+    with builder(deepfashion, tmp_path, 0.5) as process:
+        assert process.stdout.readline() == "decoded\n"
+        process.send_signal(signal.SIGKILL)
+    assert list((tmp_path / "cache/pixels").glob(".*")) != []
+    cache = build(deepfashion, annotations, tmp_path)
+    reference = build(deepfashion, annotations, tmp_path, cache_dir=tmp_path / "other")
+    assert np.array_equal(cache.pixels, reference.pixels)
+    assert not list((tmp_path / "cache/pixels").glob(".*"))
+
+
+def test_two_processes_at_once_build_one_cache(deepfashion, annotations, tmp_path):
+    processes = [builder(deepfashion, tmp_path, 0.01) for _ in range(2)]
+    outputs = [process.communicate(timeout=60)[0].splitlines() for process in processes]
+    total = int(build(deepfashion, annotations, tmp_path).pixels.astype(int).sum())
+    assert [lines[-1] for lines in outputs] == [f"sum {total}"] * 2
+    assert sorted(len(lines) - 1 for lines in outputs) == [0, 20]
+
+
+def test_damaged_looks_at_every_image_and_at_letter_case(deepfashion, annotations):
+    messages = {row: spoil(deepfashion, row, how) for row, how in DAMAGE.items()}
+    old = deepfashion.root / "Img" / deepfashion.paths[14]
+    old.rename(old.with_name(old.name.upper()))
+    name = deepfashion.paths[14]
+    other = f"{name.rpartition('/')[0]}/{old.name.upper()}"
+    messages[14] = f"{name} is spelled {other} on the disk; rename it, other systems tell them apart"
+    assert list(damaged(deepfashion.root, annotations)) == [Problem(WHERE, row + 3, messages[row]) for row in sorted(messages)]
+
+
+def test_letter_case_on_the_disk_does_not_matter_for_pixels(deepfashion, annotations, tmp_path):
+    expected = np.array(build(deepfashion, annotations, tmp_path).pixels)
+    for folder in sorted((deepfashion.root / "Img/img").iterdir()):
+        folder.rename(folder.with_name(folder.name.swapcase()))
+    assert np.array_equal(build(deepfashion, annotations, tmp_path, data_hash="again").pixels, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("darn", "darn"), ("folder:/a/B c", "B-c"), ("folder:x", "folder-x"), ("folder:/é/", "data")]
+)
+def test_slug(name, expected):
+    assert slug(name) == expected
+
+
+def test_faults_are_kept_as_json(deepfashion, annotations, tmp_path):
+    spoil(deepfashion, 5, "empty")
+    build(deepfashion, annotations, tmp_path, on_bad="skip")
+    (folder,) = (tmp_path / "cache/pixels").glob("deepfashion-16-*/")
+    assert [row for row, _ in json.loads((folder / "faults.json").read_text())] == [5]
