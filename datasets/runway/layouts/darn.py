@@ -52,7 +52,7 @@ _MISSING = {
 # further chance that the ordinary is left out
 _UNREMARKED = {
     ("button", "pullover"): 0.55, ("length", "regular"): 0.35, ("pattern", "solid"): 0.55, ("shape", "straight"): 0.35,
-    ("sleeve length", "long"): 0.5, ("sleeve shape", "regular"): 0.7,
+    ("sleeve length", "long"): 0.4, ("sleeve shape", "regular"): 0.6,
 }  # fmt: skip
 _BUTTON = {"none": "pullover", "single": "single row", "double": "double breasted", "zip": "zip", "open": "open front"}
 _COLLAR = {"v": "v-shape", "scoop": "round", "hood": "hooded", "turtle": "stand", "off-shoulder": "off shoulder"}

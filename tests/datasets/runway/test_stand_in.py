@@ -107,7 +107,8 @@ def test_contact_sheet_shows_every_layout(tmp_path):
 
 def test_a_photo_costs_no_more_than_a_few_plain_noise_jpegs(tmp_path):
     """The peer makes a 64-pixel picture of smoothed noise with NumPy, encodes and writes it; both run here, so the ratio
-    holds on slow machines too. The fastest of several rounds is compared."""
+    holds on slow machines too. The fastest of several rounds is compared. 14 is what 300 photos a second, the goal, are on a machine
+    where the peer makes 4,200 (there we make 425)."""
     render(tmp_path / "warm", "deepfashion", num={"train": 40}, long_side=64, seed=1)
     rng = np.random.default_rng(0)
 
@@ -127,4 +128,4 @@ def test_a_photo_costs_no_more_than_a_few_plain_noise_jpegs(tmp_path):
             start = time.process_time()
             work(tmp_path / f"{name}{turn}")
             seconds[name].append(time.process_time() - start)
-    assert min(seconds["ours"]) < 10 * min(seconds["peer"])
+    assert min(seconds["ours"]) < 14 * min(seconds["peer"])

@@ -1,0 +1,353 @@
+"""The only training loop. Every step is a pure function of weights, optimiser state, hooks' state and its number, so that a run which
+was stopped anywhere goes on bit for bit (at the same number of threads)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench import checkpoint
+from bench.protocol import Batches, Examples, Hook, Recipe
+from bench.seeding import derive_seed
+
+_PROGRESS_SECONDS = 0.1
+_CUDA_CHECK_STEPS = 50  # reading a loss waits for the device, so on CUDA losses are read in groups
+
+
+class TrainingStopped(Exception):
+    """Training was asked to stop; its state is saved and the same command goes on from there."""
+
+
+class NonFiniteLossError(ArithmeticError):
+    """A loss was infinite or not a number."""
+
+
+class TrainingRun:
+    """bench.protocol.Run on one device.
+
+    checkpoint_dir: where phases keep their state, None for nowhere. checkpoint_seconds: wall time between two saves, 0 for every step.
+    on_progress(phase, step, num_steps): called at most ten times a second. stop(): asked after each step; True saves and raises
+    TrainingStopped."""
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        device: torch.device,
+        checkpoint_dir: Path | None = None,
+        checkpoint_seconds: float = 30.0,
+        on_progress: Callable[[str, int, int], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> None:
+        self.seed = seed
+        self.device = device
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_seconds = checkpoint_seconds
+        self.on_progress = on_progress
+        self.stop = stop
+        self.logged: dict[str, float] = {}
+        self._phases: set[str] = set()
+
+    def train(
+        self,
+        name: str,
+        module: nn.Module,
+        loss: Callable[[nn.Module, Any], Tensor],
+        batches: Batches,
+        recipe: Recipe,
+        *,
+        hooks: Sequence[Hook] = (),
+        validate: Callable[[], float] | None = None,
+        validate_every_epochs: int = 1,
+    ) -> list[dict[str, float]]:
+        """Trains module in place; see bench.protocol.Run. Raises NonFiniteLossError, and TrainingStopped where stop() says so."""
+        if name in self._phases:
+            raise ValueError(f"phase {name!r} was trained already in this stage; give each phase a name of its own")
+        self._phases.add(name)
+        return _Phase(self, name, module, loss, batches, recipe, hooks, validate, validate_every_epochs).run()
+
+    def rng(self, *parts: str | int) -> np.random.Generator:
+        """A generator that depends on the run's seed and the named parts alone."""
+        return np.random.Generator(np.random.PCG64(derive_seed(self.seed, *parts)))
+
+    def score(self, predict: Callable[[Tensor], dict[str, Tensor]], examples: Examples, metric: str) -> float:
+        """recall@k, f1@k, accuracy@k, map or f2 (at each class's best threshold) over examples, pooled over all types that they carry
+        labels of; NaN where undefined. Raises ValueError for another metric."""
+        from bench.evaluation import predict_all
+
+        scores = predict_all(predict, examples, self.device)
+        return _pooled([(scores[name], np.asarray(labels)) for name, labels in examples.labels.items()], metric)
+
+    def log(self, **values: float) -> None:
+        """Keeps figures beside the model; a later value replaces an earlier one of the same name."""
+        self.logged.update({name: float(value) for name, value in values.items()})
+
+
+class _Phase:
+    """One call of train(): a module on its way through a recipe."""
+
+    def __init__(
+        self,
+        owner: TrainingRun,
+        name: str,
+        module: nn.Module,
+        loss: Callable[[nn.Module, Any], Tensor],
+        batches: Batches,
+        recipe: Recipe,
+        hooks: Sequence[Hook],
+        validate: Callable[[], float] | None,
+        validate_every_epochs: int,
+    ) -> None:
+        self.owner, self.name, self.module, self.loss, self.batches, self.recipe = owner, name, module, loss, batches, recipe
+        self.hooks, self.validate, self.validate_every_epochs = hooks, validate, validate_every_epochs
+        self.modules = [module.to(owner.device), *(hook.state.to(owner.device) for hook in hooks)]
+        self.optimizer = make_optimizer(module, recipe)
+        self.parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        self.peaks = [float(group["lr"]) for group in self.optimizer.param_groups]
+        self.first_plan = self._plan(0)
+        self.epoch_steps = len(self.first_plan)
+        if recipe.epochs < 1 or self.epoch_steps < 1:
+            raise ValueError(f"phase {name!r}: {recipe.epochs} epochs of {self.epoch_steps} steps; expected at least one of each")
+        self.num_steps = recipe.epochs * self.epoch_steps
+        self.step = 0  # steps done
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Any] | None = None
+        self.losses = torch.zeros(self.epoch_steps, device=owner.device)  # of the current epoch
+        on_cuda = owner.device.type == "cuda"
+        self.autocast = on_cuda and recipe.precision == "auto"
+        self.check_steps = _CUDA_CHECK_STEPS if on_cuda else 1
+        self.saved_at = self.told_at = time.monotonic()
+
+    def run(self) -> list[dict[str, float]]:
+        if not self._load("done"):
+            self._load("ckpt")
+            self.module.train()
+            for epoch in range(self.step // self.epoch_steps, self.recipe.epochs):
+                self._epoch(epoch)
+            if self.best is not None:
+                self._restore(self.best["modules"])
+            self._save("done")
+            self._remove("ckpt")
+        self.module.eval()
+        return self.history
+
+    def _epoch(self, epoch: int) -> None:
+        plan = self._plan(epoch) if epoch else self.first_plan
+        if len(plan) != self.epoch_steps:
+            raise ValueError(f"phase {self.name!r}: epoch {epoch} has {len(plan)} steps, the first had {self.epoch_steps}; keep them equal")
+        for batch in self._loaded(plan[self.step - epoch * self.epoch_steps :]):
+            self._train_step(batch)
+            if self.step % self.epoch_steps == 0:
+                self._end_epoch(epoch)
+            self._tell()
+            if self.step < self.num_steps:
+                self._checkpoint()
+
+    def _train_step(self, batch: Any) -> None:
+        self.step += 1
+        factor = learning_rate_factor(self.recipe, self.step, self.epoch_steps, self.num_steps)
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * factor
+        _seed_torch(derive_seed(self.owner.seed, self.name, self.step), self.owner.device)
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._precision():
+            loss = self.loss(self.module, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
+        self.optimizer.step()
+        for hook in self.hooks:
+            hook.after_step(self.module, self.step, self.num_steps)
+        self.losses[(self.step - 1) % self.epoch_steps] = loss.detach()
+        if self.step % self.check_steps == 0:
+            self._check_losses()
+
+    def _end_epoch(self, epoch: int) -> None:
+        self._check_losses()
+        row = {"loss": self.losses.double().mean().item(), "learning_rate": float(self.optimizer.param_groups[0]["lr"])}
+        if self.validate is not None and ((epoch + 1) % self.validate_every_epochs == 0 or epoch + 1 == self.recipe.epochs):
+            row["validation"] = self._validation_score(self.validate)
+        self.history.append(row)
+
+    def _validation_score(self, validate: Callable[[], float]) -> float:
+        self.module.eval()
+        with torch.inference_mode():
+            value = float(validate())
+        self.module.train()
+        if self.best is None or value > self.best["value"] or math.isnan(self.best["value"]):  # ties keep the earlier epoch
+            states = [{key: tensor.detach().clone() for key, tensor in module.state_dict().items()} for module in self.modules]
+            self.best = {"value": value, "modules": states}
+        return value
+
+    def _check_losses(self) -> None:
+        done = (self.step - 1) % self.epoch_steps + 1
+        finite = torch.isfinite(self.losses[:done])
+        if not bool(finite.all()):
+            index = int((~finite).nonzero()[0])
+            step, rate = self.step - done + index + 1, self.optimizer.param_groups[0]["lr"]
+            raise NonFiniteLossError(
+                f"phase {self.name!r}: loss is {self.losses[index].item()} at step {step} of {self.num_steps} "
+                f"(learning rate {rate:.3g}); a lower learning_rate or clip_norm may help"
+            )
+
+    def _checkpoint(self) -> None:
+        stopping = self.owner.stop is not None and self.owner.stop()
+        if stopping or time.monotonic() - self.saved_at >= self.owner.checkpoint_seconds:
+            self._save("ckpt")
+            self.saved_at = time.monotonic()
+        if stopping:
+            raise TrainingStopped(f"phase {self.name!r} stopped after step {self.step} of {self.num_steps}")
+
+    def _save(self, suffix: str) -> None:
+        if self.owner.checkpoint_dir is None:
+            return
+        self._check_losses()
+        state = {"identity": self._identity(), "step": self.step, "history": self.history}
+        state["modules"] = [module.state_dict() for module in self.modules]
+        if suffix == "ckpt":
+            state |= {"optimizer": self.optimizer.state_dict(), "losses": self.losses, "best": self.best}
+        checkpoint.save(checkpoint.checkpoint_path(self.owner.checkpoint_dir, self.name, suffix), state)
+
+    def _load(self, suffix: str) -> bool:
+        if self.owner.checkpoint_dir is None:
+            return False
+        path = checkpoint.checkpoint_path(self.owner.checkpoint_dir, self.name, suffix)
+        state = checkpoint.load(path, self._identity(), self.owner.device)
+        if state is None:
+            return False
+        self._restore(state["modules"])
+        self.step, self.history = state["step"], state["history"]
+        if suffix == "ckpt":
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.losses, self.best = state["losses"], state["best"]
+        return True
+
+    def _remove(self, suffix: str) -> None:
+        if self.owner.checkpoint_dir is not None:
+            checkpoint.checkpoint_path(self.owner.checkpoint_dir, self.name, suffix).unlink(missing_ok=True)
+
+    def _restore(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        for module, state in zip(self.modules, states, strict=True):
+            module.load_state_dict(state)
+
+    def _identity(self) -> str:
+        recipe = {field.name: getattr(self.recipe, field.name) for field in dataclasses.fields(self.recipe) if field.name != "param_groups"}
+        facts = {"phase": self.name, "seed": self.owner.seed, "num_steps": self.num_steps, "recipe": recipe}
+        return checkpoint.identity(facts, self.modules)
+
+    def _plan(self, epoch: int) -> Sequence[Any]:
+        return self.batches.epoch(self.owner.rng(self.name, "epoch", epoch))
+
+    def _loaded(self, plan: Sequence[Any]) -> Iterator[Any]:
+        """The batches of a plan on the device; on CUDA the next one is loaded while the present one is trained on."""
+        on_cuda = self.owner.device.type == "cuda"
+        batches = prefetched(plan, self._load_pinned) if on_cuda else map(self.batches.load, plan)
+        return (_mapped(batch, lambda tensor: tensor.to(self.owner.device, non_blocking=True)) for batch in batches)
+
+    def _load_pinned(self, entry: Any) -> Any:
+        return _mapped(self.batches.load(entry), Tensor.pin_memory)
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.owner.device.type, torch.bfloat16) if self.autocast else nullcontext()
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if self.owner.on_progress is not None and (now - self.told_at >= _PROGRESS_SECONDS or self.step == self.num_steps):
+            self.told_at = now
+            self.owner.on_progress(self.name, self.step, self.num_steps)
+
+
+def prefetched(plan: Sequence[Any], load: Callable[[Any], Any]) -> Iterator[Any]:
+    """load of each entry in turn; a thread loads the next one while the caller works on the present one."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: list[Future[Any]] = []
+        for entry in plan:
+            waiting.append(pool.submit(load, entry))
+            if len(waiting) > 1:
+                yield waiting.pop(0).result()
+        yield from (future.result() for future in waiting)
+
+
+def learning_rate_factor(recipe: Recipe, step: int, epoch_steps: int, num_steps: int) -> float:
+    """What the peak learning rate is multiplied with at a step, counted from 1.
+
+    Warm-up: step / warmup_steps. step: decay_factor ^ (epochs done // decay_every_epochs). cosine: from 1 right after the warm-up to
+    final_learning_rate / learning_rate past the last step."""
+    warmup = min(1.0, step / recipe.warmup_steps) if recipe.warmup_steps else 1.0
+    if recipe.schedule == "constant":
+        return warmup
+    if recipe.schedule == "step":
+        return float(warmup * recipe.decay_factor ** ((step - 1) // epoch_steps // recipe.decay_every_epochs))
+    if recipe.schedule == "cosine":
+        progress = max(0, step - 1 - recipe.warmup_steps) / max(1, num_steps - recipe.warmup_steps)
+        final = recipe.final_learning_rate / recipe.learning_rate
+        return warmup * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress)))
+    raise ValueError(f"schedule is {recipe.schedule!r}; expected 'constant', 'cosine' or 'step'")
+
+
+def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimiser of a recipe over the module's trainable parameters, or over recipe.param_groups(module), whose "lr" is a peak too."""
+    groups = recipe.param_groups(module) if recipe.param_groups is not None else _default_groups(module, recipe)
+    common: dict[str, Any] = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": True}  # a third of foreach's time
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, momentum=recipe.momentum, **common)
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(groups, betas=recipe.betas, **common)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, betas=recipe.betas, **common)
+    raise ValueError(f"optimizer is {recipe.optimizer!r}; expected 'sgd', 'adam' or 'adamw'")
+
+
+def _default_groups(module: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if recipe.optimizer != "adamw":
+        return [{"params": parameters}]
+    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
+    others = [parameter for parameter in parameters if parameter.ndim <= 1]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def _pooled(pairs: Sequence[tuple[np.ndarray, np.ndarray]], metric: str) -> float:
+    """A metric of (scores, labels) pairs, one a type."""
+    from bench import classwise, ranking
+
+    name, _, k = metric.partition("@")
+    by_rank = {"recall": ranking.recall, "f1": ranking.f1, "accuracy": ranking.accuracy}
+    if name in by_rank and k.isdecimal() and int(k) > 0:
+        return by_rank[name]([ranking.rank(scores, labels) for scores, labels in pairs], int(k))
+    if metric == "map":
+        return classwise.mean(np.concatenate([classwise.average_precisions(scores, labels) for scores, labels in pairs]))
+    if metric == "f2":
+        decisions = [(labels, classwise.decide(scores, classwise.best_thresholds(scores, labels))) for scores, labels in pairs]
+        return classwise.mean(np.concatenate([classwise.f_betas(labels, decided, beta=2.0) for labels, decided in decisions]))
+    raise ValueError(f"metric {metric!r}; expected recall@k, f1@k or accuracy@k with k >= 1, map or f2")
+
+
+def _seed_torch(seed: int, device: torch.device) -> None:
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed visits every back end: 100 us a step
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
+def _mapped(batch: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """A batch with the function applied to each tensor in its tuples, lists and dicts."""
+    if isinstance(batch, Tensor):
+        return function(batch)
+    if isinstance(batch, Mapping):
+        return {key: _mapped(value, function) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(_mapped(value, function) for value in batch))
+    if isinstance(batch, tuple | list):
+        return type(batch)(_mapped(value, function) for value in batch)
+    return batch

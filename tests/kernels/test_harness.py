@@ -1,0 +1,115 @@
+"""What the harness itself costs, as ratios to the work that no harness could save; seconds stand in docs/performance.md."""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+
+import pytest
+from planted import PLAIN, ROOT, catalogue, plant
+
+from bench import registry
+from bench.cli import main
+from bench.store import Store, replacing
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    catalogue(tmp_path / "photos")
+    plant(tmp_path / "plugins", plain=PLAIN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path / "plugins"))
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    yield tmp_path
+    registry._read.cache_clear()
+
+
+def sweep(place, *words):
+    return main(["run", "--datasets", f"folder:{place / 'photos'}", "--methods", "plain", "--label-fractions", "1", *words])
+
+
+def timed(function, *arguments):
+    started = time.perf_counter()
+    result = function(*arguments)
+    return time.perf_counter() - started, result
+
+
+def cpu_seconds(code, *words):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *code, *words], cwd=ROOT, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_help_costs_little_more_than_argparse():
+    parser = "import argparse; argparse.ArgumentParser().format_help()"
+    pairs = [(cpu_seconds(["-m", "bench"], "--help"), cpu_seconds(["-c", parser])) for _ in range(5)]
+    assert min(ours for ours, _ in pairs) < 3 * min(theirs for _, theirs in pairs)
+
+
+def test_a_finished_sweep_is_rechecked_for_a_few_times_the_cost_of_reading_it(place, capsys):
+    """1,000 cells: the store's share is plain reading and parsing; planning, keys and status come on top."""
+    words = ("--launcher", "inline", "--severities", "0", "--seeds")
+    assert sweep(place, *words, "0") == 0
+    store = Store(place / "results" / "store")
+    [record] = store.records()
+    keys = planned_keys(place, capsys, "0-999")
+    for key in keys:
+        store.write({**record, "key": key})
+    seconds, code = timed(sweep, place, *words, "0-999")
+    assert code == 0
+    assert "1000 cells: 1000 ok" in capsys.readouterr().err
+    paths = [store.record_path(key) for key in keys]
+    floor, _ = timed(lambda: [json.loads(path.read_bytes()) for path in paths])
+    print(f"recheck of 1,000 cells: {seconds:.3f} s, plain reading {floor:.3f} s")
+    assert seconds < 12 * floor
+
+
+def planned_keys(place, capsys, seeds):
+    """Full keys of the cells of a sweep, from the note that a run leaves."""
+    from bench import run
+
+    seen = []
+    original = run._remember
+    run._remember = lambda store, options, selection: seen.extend(cell.key for cell in selection.cells)
+    try:
+        run_only_planning(place, seeds, run)
+    finally:
+        run._remember = original
+    return seen
+
+
+def run_only_planning(place, seeds, run):
+    original = run._launch
+    run._launch = lambda *_: False
+    try:
+        sweep(place, "--launcher", "inline", "--severities", "0", "--seeds", seeds)
+    finally:
+        run._launch = original
+
+
+def test_a_trivial_cell_costs_a_few_times_its_files(place, capsys):
+    """A cell whose method does nothing: what remains is planning, saving, evaluating 6 images and writing five files."""
+    words = ("--launcher", "inline", "--severities", "0", "--seeds")
+    assert sweep(place, *words, "0") == 0
+    seconds, code = timed(sweep, place, *words, "1-60")
+    assert code == 0
+    floor, _ = timed(write_files, place / "floor", 60)
+    print(f"trivial cell: {1000 * seconds / 60:.2f} ms, its files alone {1000 * floor / 60:.2f} ms")
+    assert seconds < 20 * floor
+
+
+def write_files(folder, num):
+    import numpy as np
+    import torch
+    from safetensors.torch import save_file
+
+    for index in range(num):
+        with replacing(folder / f"{index}.safetensors") as temporary:
+            save_file({"weight": torch.zeros(2)}, temporary)
+        with replacing(folder / f"{index}.npz") as temporary, temporary.open("wb") as file:
+            np.savez(file, hits=np.zeros((6, 1, 3)), scores=np.zeros((6, 1, 5)))
+        for ending in ("json", "facts", "classes"):
+            with replacing(folder / f"{index}.{ending}") as temporary:
+                temporary.write_text(json.dumps({"metrics": list(range(100))}))
