@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from datasets._schema import path_fault
+from datasets._paths import path_fault
 
 MAX_BYTES = 256 * 2**20  # no photo is larger; a list must not make us read a disk image
 

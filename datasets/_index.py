@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from datasets._schema import Annotations
 
 
+_SAMPLE = 256
+
+
 @dataclass(frozen=True)
 class Index:
     """The facts of a data set, and the folder in which its rows are kept."""
@@ -31,6 +34,8 @@ class Index:
     num_images: Mapping[str, int]
     problems: tuple[Problem, ...]  # the first of them
     num_problems: int
+    image_folder: str
+    sample: tuple[str, ...]  # paths of some images, evenly spread, whose file sizes are part of the data's identity
 
 
 def open_index(entry: registry.Entry, sources: Sequence[str], root: Path, cache_dir: Path) -> Index:
@@ -49,7 +54,8 @@ def load(folder: Path) -> Index:
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     kinds = tuple(AttributeType(kind["name"], tuple(kind["classes"]), kind["exclusive"]) for kind in meta["schema"])
     problems = tuple(Problem(*fields) for fields in meta["problems"])
-    return Index(folder, meta["content_hash"], Schema(kinds), meta["num_images"], problems, meta["num_problems"])
+    facts = (meta["content_hash"], Schema(kinds), meta["num_images"], problems, meta["num_problems"], meta["folder"])
+    return Index(folder, *facts, tuple(meta["sample"]))
 
 
 def read_annotations(index: Index) -> Annotations:
@@ -111,6 +117,7 @@ def _build(folder: Path, entry: registry.Entry, root: Path) -> None:
         "files": list(found.files),
         "folder": found.folder,
         "boxes": found.boxes is not None,
+        "sample": [found.paths[row] for row in range(0, len(found), max(1, len(found) // _SAMPLE))],
         "problems": [(problem.file, problem.line, problem.message) for problem in problems.found],
         "num_problems": problems.count,
     }

@@ -147,8 +147,14 @@ def _sources(place: _Place) -> list[str]:
 
 
 def _data_hash(place: _Place, index: Index) -> str:
+    """Of the rows and of what the pictures are: some of their file sizes, or what the renderer was told. Two catalogues with the same
+    lists and other pictures are two data sets."""
     if place.source == "real":
-        return index.content_hash
+        from datasets._files import ImageFiles
+
+        files = ImageFiles(place.root, index.image_folder)
+        sizes = [files.size(path) for path in index.sample]
+        return hashlib.sha256(json.dumps([index.content_hash, sizes]).encode()).hexdigest()
     renderer = json.loads((place.root / "runway.json").read_text(encoding="utf-8"))
     return hashlib.sha256(json.dumps([index.content_hash, renderer], sort_keys=True).encode()).hexdigest()
 

@@ -91,18 +91,6 @@ def unknown_labels(schema: Schema, num_rows: int) -> dict[str, np.ndarray]:
     return {kind.name: np.full((num_rows, len(kind.classes)), UNKNOWN, np.int8) for kind in schema}
 
 
-def path_fault(path: str) -> str:
-    """Why a path of a list is refused before anything is opened, or an empty text."""
-    parts = path.replace("\\", "/").split("/")
-    if not path or "\0" in path:
-        return "the path is empty" if not path else f"{path!r} holds a zero byte"
-    if path[0] in "/\\~" or path[1:2] == ":":
-        return f"{path!r} is an absolute path; paths are relative to the data set's folder"
-    if ".." in parts:
-        return f"{path!r} leads out of the data set's folder"
-    return ""
-
-
 def joined(paths: Sequence[str]) -> bytes:
     """Paths as one run of bytes, each ended by a zero byte."""
     return "".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape")

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from bench.protocol import NEGATIVE, POSITIVE, SPLITS, AttributeType, Schema
-from datasets._schema import Annotations, Problems, path_fault, unknown_labels
+from datasets._paths import path_fault
+from datasets._schema import Annotations, Problems, unknown_labels
 
 REQUIRED = (
     "pic",

@@ -22,7 +22,8 @@ import numpy as np
 
 from bench.protocol import NEGATIVE, POSITIVE, SPLITS, AttributeType, Schema
 from datasets import _tables
-from datasets._schema import Annotations, Problems, image_keys, path_fault, unknown_labels
+from datasets._paths import path_fault
+from datasets._schema import Annotations, Problems, image_keys, unknown_labels
 
 REQUIRED = ()
 REQUEST = "nobody: it is your own folder; docs/your-own-data.md shows the layouts"

@@ -21,5 +21,6 @@ def realdata():
 
     folder = os.environ.get("BENCH_REALDATA")
     if not folder:
-        pytest.skip("BENCH_REALDATA is not set to a folder of real photographs")
+        message = "BENCH_REALDATA is not set to a folder of real photographs"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     return Path(folder).resolve()

@@ -166,6 +166,44 @@ def test_ctrl_c_ends_with_130_and_says_what_was_interrupted(place, launcher):
     assert [record["seed"] for record in by_status(place)["interrupted"]] == [11]
 
 
+def test_a_missing_data_set_costs_only_its_own_cells(place):
+    words = ("--methods", "plain", "--severities", "0", "--data", "real", "--data-root", place / "none")
+    done = run(place, *words, "--datasets", f"folder:{place / 'photos'},deepfashion")
+    assert done.returncode == 1
+    found = by_status(place)
+    assert [record["dataset"] for record in found["ok"]] == [f"folder:{place / 'photos'}"]
+    [absent] = found["no_data"]
+    assert absent["reason"].startswith("deepfashion: Img/img is missing under ")
+    assert absent["reason"].endswith("run 'python -m bench doctor deepfashion'")
+    assert (absent["dataset"], absent["source"], absent["metrics"]) == ("deepfashion", "real", {})
+
+
+def test_a_damaged_picture_is_named_and_other_data_sets_go_on(place):
+    bad = catalogue(place / "bad")
+    picture = bad / "4.jpg"
+    picture.write_bytes(picture.read_bytes()[:-40])
+    words = ("--methods", "plain", "--severities", "0")
+    done = run(place, *words, "--datasets", f"folder:{place / 'photos'},folder:{bad}")
+    assert done.returncode == 1
+    found = by_status(place)
+    assert [record["dataset"] for record in found["ok"]] == [f"folder:{place / 'photos'}"]
+    assert "metadata.csv:6" in found["failed"][0]["reason"]
+    assert "4.jpg" in found["failed"][0]["reason"]
+    done = run(place, *words, "--datasets", f"folder:{bad}", "--on-bad-data", "skip")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_path_that_leaves_the_folder_is_refused_before_anything_is_opened(place):
+    bad = catalogue(place / "bad")
+    table = bad / "metadata.csv"
+    table.write_text(table.read_text().replace("\n4.jpg", "\n../../etc/passwd"))
+    done = run(place, "--methods", "plain", "--severities", "0", "--datasets", f"folder:{place / 'photos'},folder:{bad}")
+    assert done.returncode == 1
+    found = by_status(place)
+    assert len(found["ok"]) == 1
+    assert "metadata.csv:6: '../../etc/passwd'" in found["failed"][0]["reason"]
+
+
 def test_progress_lines_have_their_form_and_no_escape_codes(place):
     done = run(place, "--methods", "plain", "--severities", "0,3", "--corruptions", "jpeg_compression")
     lines = [line for line in done.stderr.splitlines() if line.startswith("[")]

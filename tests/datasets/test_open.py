@@ -115,6 +115,13 @@ def test_a_changed_list_is_read_anew(deepfashion, options):
     assert describe("deepfashion", options).data_hash != before
 
 
+def test_the_same_lists_with_other_pictures_are_another_data_set(deepfashion, options):
+    before = describe("deepfashion", options).data_hash
+    picture = deepfashion.root / "Img" / deepfashion.paths[0]
+    picture.write_bytes(picture.read_bytes() + b"\0")
+    assert describe("deepfashion", options).data_hash != before
+
+
 def test_the_hash_does_not_depend_on_where_the_files_are(deepfashion, options, data_root, tmp_path):
     before = describe("deepfashion", options).data_hash
     (tmp_path / "elsewhere").mkdir()

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from bench.protocol import AttributeType, BadDataError, Problem, Schema
 from datasets import _schema
-from datasets._schema import Annotations, Problems, content_hash, image_keys, path_fault, refuse
+from datasets._paths import path_fault
+from datasets._schema import Annotations, Problems, content_hash, image_keys, refuse
 
 SCHEMA = Schema((AttributeType("color", ("red", "blue"), True), AttributeType("style", ("a", "b", "c"), False)))
 
