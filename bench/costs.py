@@ -9,7 +9,7 @@ from statistics import median
 from bench.plan import Stage
 from bench.store import Record
 
-FIT_SECONDS, TEACHER_SECONDS, CELL_SECONDS = 10.0, 4.0, 0.5  # before anything has been measured, at preset tiny
+FIT_SECONDS, TEACHER_SECONDS, CELL_SECONDS = 12.0, 10.0, 0.5  # before anything has been measured, at preset tiny
 
 
 class CostModel:

@@ -36,7 +36,7 @@ class Progress:
         self.cells, self.costs, self.jobs = cells, dict(costs), jobs
         self.stream = stream or sys.stderr
         self.counts: Counter[str] = Counter()
-        self.started, self.spent = time.monotonic(), 0.0
+        self.started, self.spent, self.predicted = time.monotonic(), 0.0, 0.0
         self._done: set[str] = set()
         self._bar: Any = None
         if self.stream.isatty() and cells:
@@ -59,8 +59,9 @@ class Progress:
 
     def result(self, stage: Stage, result: StageResult) -> None:
         """A stage has ended; each of its cells gets a line."""
-        self.costs.pop(stage.key, None)
-        self.spent += result.seconds
+        if stage.key in self.costs:
+            self.predicted += self.costs.pop(stage.key)
+            self.spent += result.seconds
         for cell in result.cells:
             if cell.key not in self._done:
                 self._done.add(cell.key)
@@ -76,8 +77,9 @@ class Progress:
             self._bar.update(self._task, completed=len(self._done))
 
     def eta(self) -> str:
-        """Predicted work that is left, shared by the workers."""
-        return format_seconds(sum(self.costs.values()) / max(self.jobs, 1))
+        """Predicted work that is left, at the pace of the stages that have ended, shared by the workers."""
+        pace = self.spent / self.predicted if self.predicted else 1.0
+        return format_seconds(pace * sum(self.costs.values()) / max(self.jobs, 1))
 
     def say(self, text: str) -> None:
         if self._bar is not None:

@@ -9,7 +9,7 @@ from bench.compat import fix_torchvision
 
 settings.register_profile("bench", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("bench")
-for _name in ("BENCH_DATA", "BENCH_CACHE", "BENCH_PLUGINS"):
+for _name in ("BENCH_DATA", "BENCH_CACHE", "BENCH_PLUGINS", "BENCH_STORE"):
     os.environ.pop(_name, None)
 fix_torchvision()
 

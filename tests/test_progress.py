@@ -36,20 +36,20 @@ def finish(stream):
     progress = Progress(cells, {stage.key: 10.0 for stage in stages}, 2, stream)
     for stage, status in zip(stages, ("ok", "failed"), strict=True):
         progress.step(stage, "train", 3, 9)
-        results = [CellResult(stage.cells[0].key, status, "" if status == "ok" else "RuntimeError: no", 8.1)]
-        progress.result(stage, StageResult(status, "", 8.1, results))
-        progress.result(stage, StageResult(status, "", 8.1, results))  # told twice, counted once
+        results = [CellResult(stage.cells[0].key, status, "" if status == "ok" else "RuntimeError: no", 8.0)]
+        progress.result(stage, StageResult(status, "", 8.0, results))
+        progress.result(stage, StageResult(status, "", 8.0, results))  # told twice, counted once
     progress.close()
     return stream.getvalue()
 
 
 def test_a_pipe_gets_one_plain_line_a_cell():
     assert finish(io.StringIO()) == (
-        "[1/2] ok mtss/student darn f=0.25 seed=0 8.1s (eta 5.0s)\n[2/2] failed mtss/student darn f=0.25 seed=1 8.1s: RuntimeError: no\n"
+        "[1/2] ok mtss/student darn f=0.25 seed=0 8.0s (eta 4.0s)\n[2/2] failed mtss/student darn f=0.25 seed=1 8.0s: RuntimeError: no\n"
     )
 
 
 def test_a_terminal_gets_the_lines_and_a_live_bar():
     text = finish(Terminal())
     assert "\x1b[" in text
-    assert re.search(r"\[1/2\] ok mtss/student darn f=0\.25 seed=0 8\.1s", text)
+    assert re.search(r"\[1/2\] ok mtss/student darn f=0\.25 seed=0 8\.0s", text)

@@ -9,8 +9,7 @@ import time
 import pytest
 from planted import PLAIN, ROOT, catalogue, plant
 
-from bench import registry
-from bench.cli import main
+from bench import cli, registry, run
 from bench.store import Store, replacing
 
 
@@ -25,8 +24,12 @@ def place(tmp_path, monkeypatch):
     registry._read.cache_clear()
 
 
+def words_of(place, *words):
+    return ["run", "--datasets", f"folder:{place / 'photos'}", "--methods", "plain", "--label-fractions", "1", *words]
+
+
 def sweep(place, *words):
-    return main(["run", "--datasets", f"folder:{place / 'photos'}", "--methods", "plain", "--label-fractions", "1", *words])
+    return cli.main(words_of(place, *words))
 
 
 def timed(function, *arguments):
@@ -54,7 +57,7 @@ def test_a_finished_sweep_is_rechecked_for_a_few_times_the_cost_of_reading_it(pl
     assert sweep(place, *words, "0") == 0
     store = Store(place / "results" / "store")
     [record] = store.records()
-    keys = planned_keys(place, capsys, "0-999")
+    keys = planned_keys(place, "0-999")
     for key in keys:
         store.write({**record, "key": key})
     seconds, code = timed(sweep, place, *words, "0-999")
@@ -66,27 +69,10 @@ def test_a_finished_sweep_is_rechecked_for_a_few_times_the_cost_of_reading_it(pl
     assert seconds < 12 * floor
 
 
-def planned_keys(place, capsys, seeds):
-    """Full keys of the cells of a sweep, from the note that a run leaves."""
-    from bench import run
-
-    seen = []
-    original = run._remember
-    run._remember = lambda store, options, selection: seen.extend(cell.key for cell in selection.cells)
-    try:
-        run_only_planning(place, seeds, run)
-    finally:
-        run._remember = original
-    return seen
-
-
-def run_only_planning(place, seeds, run):
-    original = run._launch
-    run._launch = lambda *_: False
-    try:
-        sweep(place, "--launcher", "inline", "--severities", "0", "--seeds", seeds)
-    finally:
-        run._launch = original
+def planned_keys(place, seeds):
+    """Keys of the cells of a sweep."""
+    options = cli._parser().parse_args(words_of(place, "--severities", "0", "--seeds", seeds))
+    return [cell.key for cell in run.select(options, run._settings(options), Store(options.store)).cells]
 
 
 def test_a_trivial_cell_costs_a_few_times_its_files(place, capsys):
