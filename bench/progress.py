@@ -36,7 +36,8 @@ class Progress:
         self.cells, self.costs, self.jobs = cells, dict(costs), jobs
         self.stream = stream or sys.stderr
         self.counts: Counter[str] = Counter()
-        self.started, self.spent, self.predicted = time.monotonic(), 0.0, 0.0
+        self.started = time.monotonic()
+        self.spent = self.predicted = sum(costs.values()) / 10  # some trust in the prediction, so that a quick first stage fools nobody
         self._done: set[str] = set()
         self._bar: Any = None
         if self.stream.isatty() and cells:

@@ -45,7 +45,7 @@ def finish(stream):
 
 def test_a_pipe_gets_one_plain_line_a_cell():
     assert finish(io.StringIO()) == (
-        "[1/2] ok mtss/student darn f=0.25 seed=0 8.0s (eta 4.0s)\n[2/2] failed mtss/student darn f=0.25 seed=1 8.0s: RuntimeError: no\n"
+        "[1/2] ok mtss/student darn f=0.25 seed=0 8.0s (eta 4.2s)\n[2/2] failed mtss/student darn f=0.25 seed=1 8.0s: RuntimeError: no\n"
     )
 
 
