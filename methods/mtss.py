@@ -156,7 +156,7 @@ class MTSS:
             "share_negatives": True,
             "augment": False,
             "optimizer": "adamw",
-            "learning_rate": 3e-3,
+            "learning_rate": 2e-3,
             "batch_size": 32,
             "images_per_epoch": 2048,
             "epochs": 8,
