@@ -240,7 +240,8 @@ def _work(connection: Connection, settings: Settings, number: int, parent: int) 
         nonlocal last
         if time.monotonic() - last > _PROGRESS_SECONDS:
             last = time.monotonic()
-            connection.send(("progress", phase, step, total))
+            with suppress(OSError):  # the driver is gone, and this process is about to follow it: no fault of the stage
+                connection.send(("progress", phase, step, total))
 
     with suppress(Exception):  # what goes wrong here goes wrong again in the stage, whose records say so
         prepare_process(settings.threads)

@@ -78,6 +78,28 @@ DEADLY = PLAIN.replace("class Plain", "class Deadly").replace(
 """,
 )
 
+SLOW = PLAIN.replace("class Plain", "class Slow").replace(
+    "    def fit(self, data, teachers, run):\n",
+    """    def fit(self, data, teachers, run):
+        import pathlib, time
+        from bench.protocol import Recipe
+
+        def loss(module, batch):
+            pathlib.Path(__file__).with_name("training").touch()
+            time.sleep(0.05)
+            return (module.weight * batch).sum()
+
+        class Steps:
+            def epoch(self, rng):
+                return [1.0] * 200
+
+            def load(self, step):
+                return torch.full((1, 1), step)
+
+        run.train("slow", nn.Linear(1, 1, bias=False), loss, Steps(), Recipe(epochs=1, learning_rate=0.1))
+""",
+)
+
 
 def plant(folder: Path, **sources: str) -> Path:
     """Writes methods into a plugin folder and returns it."""

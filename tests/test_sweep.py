@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from planted import DEADLY, PLAIN, TAUGHT, UNLUCKY, bench, catalogue, command, environment, plant
+from planted import DEADLY, PLAIN, SLOW, TAUGHT, UNLUCKY, bench, catalogue, command, environment, plant
 
 from bench.store import FIELDS, Store
 
@@ -20,7 +20,7 @@ VOLATILE = {"attempt", "fit_seconds", "eval_seconds", "images_per_second", "peak
 def place(tmp_path):
     """A working folder with a catalogue and planted methods."""
     catalogue(tmp_path / "photos")
-    plant(tmp_path / "plugins", plain=PLAIN, unlucky=UNLUCKY, taught=TAUGHT, deadly=DEADLY, crooked="def (")
+    plant(tmp_path / "plugins", plain=PLAIN, unlucky=UNLUCKY, taught=TAUGHT, deadly=DEADLY, slow=SLOW, crooked="def (")
     return tmp_path
 
 
@@ -148,6 +148,23 @@ def test_a_driver_killed_half_way_redoes_no_finished_cell_and_ends_the_same(plac
     after, undisturbed = records(place), records(place, "undisturbed")
     assert {key: after[key]["finished"] for key in before} == before
     assert {key: stable(record) for key, record in after.items()} == {key: stable(record) for key, record in undisturbed.items()}
+
+
+def test_a_driver_killed_during_training_leaves_no_false_failure(place):
+    arguments = command(
+        "run", "--datasets", f"folder:{place / 'photos'}", "--label-fractions", "1", "--methods", "slow", "--severities", "0"
+    )
+    driver = subprocess.Popen(arguments, cwd=place, env=environment(place, place / "plugins"), stderr=subprocess.DEVNULL)
+    started = time.monotonic()
+    while not (place / "plugins" / "methods" / "training").exists():
+        assert time.monotonic() - started < 60
+        time.sleep(0.05)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    time.sleep(2)  # the worker tries to tell a driver that is gone how far it is
+    assert records(place) == {}
+    assert run(place, "--methods", "slow", "--severities", "0").returncode == 0
+    assert [record["attempt"] for record in records(place).values()] == [1]
 
 
 @pytest.mark.parametrize("launcher", ["inline", "process"])
