@@ -78,8 +78,8 @@ def entries(kind: str) -> Iterator[Entry]:
 
 def entry(kind: str, name: str) -> Entry:
     """One entry, read from its source text. Raises UnknownNameError with the nearest name."""
-    known = names(kind)
-    if name not in known:
+    if name.startswith("_") or not name.isidentifier() or not any((root / kind / f"{name}.py").is_file() for root in roots()):
+        known = names(kind)
         raise UnknownNameError(unknown(kind.removesuffix("s").replace("dataset", "data set"), name, known, f"list {kind}"))
     return _read(kind, name)
 

@@ -33,7 +33,7 @@ Record = dict[str, Any]
 class Store:
     """One folder of results.
 
-    records/<key[:2]>/<key>.json, models/<fit_key>/, predictions/<key[:2]>/<key>.npz, checkpoints/<stage key>/."""
+    records/<key[:2]>/<key>.json, models/<fit_key>/, predictions/<key[:2]>/<key>.safetensors, checkpoints/<stage key>/."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -110,12 +110,12 @@ class Store:
             raise ValueError(f"{folder / _WEIGHTS}: damaged ({error}); run again to rebuild it") from error
 
     def save_arrays(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> str:
-        """Writes predictions or per_class arrays; returns the path relative to the store."""
-        import numpy as np
+        """Writes arrays beside the records, as safetensors; returns the path relative to the store."""
+        from safetensors.numpy import save_file
 
-        path = self.root / kind / key[:2] / f"{key}.npz"
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+        path = self.root / kind / key[:2] / f"{key}.safetensors"
+        with replacing(path) as temporary:
+            save_file({name: values.copy() for name, values in arrays.items()}, temporary)  # only whole, contiguous memory is written
         return path.relative_to(self.root).as_posix()
 
     def save_json(self, kind: str, key: str, value: object) -> str:
@@ -126,10 +126,15 @@ class Store:
         return path.relative_to(self.root).as_posix()
 
     def load_arrays(self, relative: str) -> dict[str, np.ndarray]:
-        import numpy as np
+        """What save_arrays wrote. Raises ValueError where the file is damaged, FileNotFoundError where it is not there."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
 
-        with np.load(self.root / relative, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        try:
+            found: dict[str, np.ndarray] = load_file(self.root / relative)
+        except SafetensorError as error:
+            raise ValueError(f"{self.root / relative}: damaged ({error}); run the cell again") from error
+        return found
 
     def checkpoint_dir(self, key: str) -> Path:
         return self.root / "checkpoints" / key
