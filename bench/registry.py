@@ -62,7 +62,12 @@ class Entry:
 
 def roots() -> list[Path]:
     """The project's folder, then those named by BENCH_PLUGINS, each with a methods/ or datasets/ of its own."""
-    return [ROOT, *(Path(part).resolve() for part in os.environ.get("BENCH_PLUGINS", "").split(os.pathsep) if part)]
+    return _roots(os.environ.get("BENCH_PLUGINS", ""))
+
+
+@cache
+def _roots(plugins: str) -> list[Path]:
+    return [ROOT, *(Path(part).resolve() for part in plugins.split(os.pathsep) if part)]
 
 
 def names(kind: str) -> list[str]:
