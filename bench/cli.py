@@ -120,7 +120,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _add_run(commands: argparse._SubParsersAction) -> None:
     run = _add(commands, "run", "run", "Run a sweep; typed again, it goes on where it stopped.")
     run.add_argument("--methods", default="all", metavar="LIST", help="all, NAME, NAME/ROW, NAME/*, !NAME, joined by commas")
-    run.add_argument("--datasets", default="deepfashion,darn", metavar="LIST", help="names, or folder:PATH (default %(default)s)")
+    run.add_argument("--datasets", metavar="LIST", help="names, or folder:PATH (default deepfashion,darn; none with --transfer)")
+    run.add_argument("--transfer", default="", metavar="LIST", help="TRAINED:TESTED pairs, such as deepfashion:darn")
+    run.add_argument("--table", default="", metavar="LIST", help="exactly what these tables of the papers need: mtss-1, mtss-*, all")
     run.add_argument("--label-fractions", type=numbers, default=[0.25, 1.0], metavar="LIST", help="shares in (0, 1] (default 0.25,1)")
     run.add_argument("--unlabeled", type=numbers, default=[1.0], metavar="LIST", help="multiples of the unlabelled pool (default 1)")
     run.add_argument("--corruptions", default="gaussian_noise,motion_blur,jpeg_compression", metavar="LIST", help="names, or all")
@@ -134,7 +136,7 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
     run.add_argument("--timeout", type=seconds, metavar="TIME", help="hard limit a stage, such as 2h (process launcher)")
     run.add_argument("--only", choices=("failed", "missing", "stale"), help="leave every other cell alone")
     run.add_argument("--set", action="append", default=[], metavar="METHOD.NAME=VALUE", help="change a hyper-parameter; may be repeated")
-    run.add_argument("--corruption-backend", choices=("reference",), default="reference", help="who corrupts (default %(default)s)")
+    run.add_argument("--corruption-backend", choices=("native", "reference"), default="native", help="who corrupts: compiled kernels, or imagecorruptions")
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default %(default)s")
     run.add_argument("--dry-run", action="store_true", help="list the cells, what is cached and the predicted time")
     _add_store(run)
@@ -155,7 +157,7 @@ def _add_status(commands: argparse._SubParsersAction) -> None:
 
 def _add_list(commands: argparse._SubParsersAction) -> None:
     listing = _add(commands, "list", "listing", "What there is to choose from.")
-    listing.add_argument("kind", choices=("methods", "datasets", "corruptions"))
+    listing.add_argument("kind", choices=("methods", "datasets", "corruptions", "tables"))
     listing.add_argument("name", nargs="?", help="a method or data set, for its details")
     listing.add_argument("--json", action="store_true", help="print JSON")
 

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("torch", "torchvision", "timm", "numpy", "imagecorruptions", "opencv-python")
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "numba", "imagecorruptions", "opencv-python")
 
 
 @cache
