@@ -1,4 +1,4 @@
-"""Metrics of each class on its own: average precision, F-beta, and the threshold with the best F-beta.
+"""Metrics of each class on its own: average precision and F-beta; bench.thresholds finds the best threshold.
 
 scores: float (N, C), higher is likelier. labels: int8 (N, C) of 1 (positive), 0 (negative) and -1 (unknown), which takes no part.
 A figure that is undefined is NaN."""
@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.protocol import NEGATIVE, POSITIVE
 from bench.ranking import check_scores
+from bench.thresholds import best_thresholds as best_thresholds  # part of this module's face
 
 
 def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -31,23 +32,6 @@ def f_beta(labels: np.ndarray, decisions: np.ndarray, beta: float) -> float:
     """Mean over classes of (1 + β²)TP / ((1 + β²)TP + β²FN + FP), over the images with a known label (JD, β = 2). Classes without
     a known positive are left out. decisions: bool (N, C)."""
     return mean(f_betas(labels, decisions, beta))
-
-
-def best_thresholds(scores: np.ndarray, labels: np.ndarray, beta: float = 2.0) -> np.ndarray:
-    """Per class, the observed score t with the best F-beta of `score >= t`, exactly, over the images with a known label; of
-    equals the higher t. Returns (C,) in the dtype of scores, so that comparing loses nothing.
-
-    A class without a known positive above -inf falls back to its prior, zero: t = +inf predicts it never. Raises ValueError if
-    the shapes differ or a score is NaN."""
-    check_scores(scores, labels)
-    thresholds = np.full(scores.shape[1], np.inf, dtype=scores.dtype)
-    square = beta * beta
-    for index, (positives, negatives) in enumerate(_known_scores(scores, labels)):
-        candidates, true_positives, false_positives = _curve(positives, negatives)
-        if len(candidates):
-            f = (1 + square) * true_positives / (square * len(positives) + true_positives + false_positives)
-            thresholds[index] = candidates[len(f) - 1 - f[::-1].argmax()]
-    return thresholds
 
 
 def average_precisions(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:

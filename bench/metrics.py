@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench import ranking
-from bench.classwise import average_precisions, best_thresholds, decide, f_beta, f_betas, mean, mean_average_precision
+from bench.classwise import average_precisions, decide, f_beta, f_betas, mean, mean_average_precision
 from bench.protocol import POSITIVE, Schema
 from bench.ranking import Ranking, check_scores, hits, positive_ranks, rank
+from bench.thresholds import best_thresholds
 
 __all__ = [
     "CATEGORY",
@@ -43,8 +44,8 @@ _FLOAT16_MAX = float(np.finfo(np.float16).max)
 @dataclass(frozen=True)
 class Summary:
     """Every figure of one prediction. metrics: pooled over types, with `recall@k/all_mean`, `/all_1000` and `/macro50` beside
-    `recall@k`. per_attribute: type -> the same without variants. per_class: type -> `recall@1` and `recall@3` (None without
-    positives) and `support`, in the order of the type's classes.
+    `recall@k`. per_attribute: type -> the same without variants. per_class: type -> `recall@1`, `recall@3`, `f1@1` and, where
+    it is defined, `f2` (NaN without positives) and `support` (positives), each (C,).
 
     arrays, T types in schema order and K = len(ks), for paired bootstraps: hits and num_predictions uint8 (N, T, K),
     num_positives uint8 (N, T), top_classes int16 (N, T, 5) with -1 beyond the last, top_scores float16 (N, T, 5), cross_entropy
@@ -52,7 +53,7 @@ class Summary:
 
     metrics: dict[str, float]
     per_attribute: dict[str, dict[str, float]]
-    per_class: dict[str, dict[str, list[float | None]]]
+    per_class: dict[str, dict[str, np.ndarray]]
     arrays: dict[str, np.ndarray]
 
 
@@ -109,8 +110,9 @@ def summarize(
     """All metrics of one prediction; undefined and infinite ones are left out.
 
     scores, labels: type -> (N, C), for every type of the schema. logits: whether the scores are logits, for cross_entropy.
-    thresholds: type -> (C,) for f2, which is over the classes of the types that are not exclusive. Raises ValueError naming the
-    type whose arrays are absent, do not fit or hold a NaN."""
+    thresholds: type -> (C,) for f2, which is over the classes of the types that are not exclusive; `f2@0.5` is the same where the
+    sigmoid of a logit is at least .5, whatever the thresholds. Raises ValueError naming the type whose arrays are absent, do not fit or
+    hold a NaN."""
     parts: dict[str, _Part] = {}
     for kind in schema:
         if kind.name not in scores or kind.name not in labels:
@@ -122,23 +124,27 @@ def summarize(
             parts[kind.name] = _part(scores[kind.name], labels[kind.name], kind.exclusive, logits, limits)
         except ValueError as wrong:
             raise ValueError(f"type {kind.name!r}: {wrong}") from wrong
-    variants = _variants(scores, labels, parts, ks)
+    tops = [ranking.top_classes(scores[name], _NUM_TOP) for name in parts]
+    per_attribute = {name: _defined(_figures([part], ks)) for name, part in parts.items()}
+    pooled = _defined(_figures(list(parts.values()), ks)) if len(parts) > 1 else next(iter(per_attribute.values()))
     return Summary(
-        metrics=_defined(_figures(list(parts.values()), ks) | variants),
-        per_attribute={name: _defined(_figures([part], ks)) for name, part in parts.items()},
-        per_class={name: _per_class(part.ranking) for name, part in parts.items()},
-        arrays=_arrays(scores, parts, ks),
+        metrics=pooled | _defined(_variants(scores, labels, parts, ks)),
+        per_attribute=per_attribute,
+        per_class={name: _per_class(part, top) for (name, part), top in zip(parts.items(), tops, strict=True)},
+        arrays=_arrays(scores, parts, tops, ks),
     )
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What the figures of one type are made of. precisions, f2s: (C,) or empty. cross_entropy: (N,), NaN where undefined."""
+    """What the figures of one type are made of. precisions, f2s, even_f2s (at a probability of .5): (C,) or empty.
+    cross_entropy: (N,), NaN where undefined."""
 
     ranking: Ranking
     exclusive: bool
     precisions: np.ndarray
     f2s: np.ndarray
+    even_f2s: np.ndarray
     cross_entropy: np.ndarray
 
 
@@ -148,6 +154,7 @@ def _part(scores: np.ndarray, labels: np.ndarray, exclusive: bool, logits: bool,
         exclusive,
         average_precisions(scores, labels),
         np.empty(0) if thresholds is None else f_betas(labels, decide(scores, thresholds), beta=2.0),
+        np.empty(0) if exclusive or not logits else f_betas(labels, decide(scores, np.zeros(scores.shape[1])), beta=2.0),
         cross_entropy(scores, labels) if exclusive and logits else np.full(len(scores), np.nan, dtype=np.float32),
     )
 
@@ -163,6 +170,7 @@ def _figures(parts: Sequence[_Part], ks: Sequence[int]) -> dict[str, float]:
         "cross_entropy": mean(np.concatenate([part.cross_entropy for part in parts])),
         "mean_accuracy": mean([ranking.accuracy([one], 1) for one in exclusive]),
         "f2": mean(np.concatenate([part.f2s for part in parts])),
+        "f2@0.5": mean(np.concatenate([part.even_f2s for part in parts])),
     }
 
 
@@ -183,17 +191,21 @@ def _variants(
     return found
 
 
-def _per_class(one: Ranking) -> dict[str, list[float | None]]:
-    found: dict[str, list[float | None]] = {}
-    for k in (1, 3):
-        recalls, support = one.class_recalls(k)
-        found[f"recall@{k}"] = [float(value) if count else None for value, count in zip(recalls, support, strict=True)]
-    return found | {"support": [float(count) for count in support]}
+def _per_class(part: _Part, top: np.ndarray) -> dict[str, np.ndarray]:
+    """The figures of each class of a type, (C,). top: int16 (N, 5), its best classes."""
+    one = part.ranking
+    recalls, support = one.class_recalls(1)
+    predicted = np.bincount(top[:, 0][top[:, 0] >= 0], minlength=one.num_classes)
+    hits = np.where(support > 0, recalls * support, 0.0)
+    f1 = np.where(support > 0, 2 * hits / np.maximum(predicted + support, 1), np.nan)
+    found = {"recall@1": recalls, "recall@3": one.class_recalls(3)[0], "f1@1": f1, "support": support}
+    return found | ({"f2": part.f2s} if len(part.f2s) else {})
 
 
-def _arrays(scores: Mapping[str, np.ndarray], parts: Mapping[str, _Part], ks: Sequence[int]) -> dict[str, np.ndarray]:
+def _arrays(
+    scores: Mapping[str, np.ndarray], parts: Mapping[str, _Part], tops: Sequence[np.ndarray], ks: Sequence[int]
+) -> dict[str, np.ndarray]:
     rankings = [part.ranking for part in parts.values()]
-    tops = [ranking.top_classes(scores[name], _NUM_TOP) for name in parts]
     return {
         "hits": np.stack([np.stack([one.hits(k) for k in ks], axis=1) for one in rankings], axis=1).astype(np.uint8),
         "num_predictions": np.stack([np.stack([one.num_predictions(k) for k in ks], axis=1) for one in rankings], axis=1).astype(np.uint8),

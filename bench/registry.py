@@ -83,9 +83,6 @@ def entries(kind: str) -> Iterator[Entry]:
 
 def entry(kind: str, name: str) -> Entry:
     """One entry, read from its source text. Raises UnknownNameError with the nearest name."""
-    if name.startswith("_") or not name.isidentifier() or not any((root / kind / f"{name}.py").is_file() for root in roots()):
-        known = names(kind)
-        raise UnknownNameError(unknown(kind.removesuffix("s").replace("dataset", "data set"), name, known, f"list {kind}"))
     return _read(kind, name)
 
 
@@ -189,8 +186,10 @@ def _module_hash(module: str) -> str:
 
 @cache
 def _read(kind: str, name: str) -> Entry:
-    path = _module_path(f"{kind}.{name}")
-    assert path is not None
+    path = None if name.startswith("_") or not name.isidentifier() else _module_path(f"{kind}.{name}")
+    if path is None:
+        known = names(kind)
+        raise UnknownNameError(unknown(kind.removesuffix("s").replace("dataset", "data set"), name, known, f"list {kind}"))
     try:
         tree = _tree(path)
     except (SyntaxError, ValueError) as broken:

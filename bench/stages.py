@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from functools import cache, lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import registry
 from bench.environment import environment, git_sha, peak_rss_mb, peak_vram_mb, reset_peaks
 from bench.plan import Stage
-from bench.protocol import DataOptions, Dataset, NoDataError, Schema, TrainingData
-from bench.seeding import derive_seed
+from bench.protocol import DataOptions, Dataset, Examples, NoDataError, Schema, TrainingData
+from bench.seeding import derive_seed, digest
 from bench.spec import CellSpec, DataSpec, FitSpec
 from bench.store import SCHEMA_VERSION, Record, Store
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import Tensor, nn
 
@@ -144,21 +146,37 @@ def _device(settings: Settings) -> torch.device:
 
 
 def _dataset(data: DataSpec, settings: Settings) -> Dataset:
-    dataset = open_dataset(data.dataset, settings.data_options)
-    if dataset.data_hash != data.data_hash:
-        raise ValueError(f"{data.dataset}: its files changed since the sweep was planned; run again")
+    return _planned(data.dataset, data.data_hash, settings)
+
+
+def _planned(name: str, data_hash: str, settings: Settings) -> Dataset:
+    """A data set, which must be what it was when the sweep was planned."""
+    dataset = open_dataset(name, settings.data_options)
+    if dataset.data_hash != data_hash:
+        raise ValueError(f"{name}: its files changed since the sweep was planned; run again")
     return dataset
 
 
-def _training_data(dataset: Dataset, data: DataSpec) -> TrainingData:
-    return dataset.training(image_size=data.image_size, label_fraction=data.label_fraction, unlabeled=data.unlabeled, seed=data.seed)
+def _training_data(dataset: Dataset, data: DataSpec, settings: Settings) -> TrainingData:
+    found = dataset.training(**_label_set(data))
+    if not data.pool:
+        return found
+    other = _planned(data.pool, data.pool_hash, settings)
+    splits = [split for split in ("train", "unlabeled") if other.num_images.get(split)]
+    pool = [other.examples(split, image_size=data.image_size) for split in splits]
+    return replace(found, extra=tuple(replace(examples, labels={}) for examples in pool))
 
 
-def _training_run(key: str, seed: int, settings: Settings, store: Store, progress: Progress | None) -> TrainingRun:
+def _label_set(data: DataSpec) -> dict[str, Any]:
+    return {name: getattr(data, name) for name in ("image_size", "label_fraction", "unlabeled", "seed")}
+
+
+def _training_run(key: str, seed: int, data: DataSpec, settings: Settings, store: Store, progress: Progress | None) -> TrainingRun:
     from bench.training import TrainingRun
 
     return TrainingRun(
         seed=seed,
+        hidden_labels=lambda: _dataset(data, settings).hidden_labels(**_label_set(data)),
         device=_device(settings),
         checkpoint_dir=store.checkpoint_dir(key),
         checkpoint_seconds=settings.checkpoint_seconds,
@@ -173,8 +191,8 @@ def _run_teacher(stage: Stage, settings: Settings, store: Store, progress: Progr
         return
     dataset = _dataset(spec.data, settings)
     method = registry.method_class(spec.method)(**spec.params)
-    run = _training_run(spec.key, derive_seed("teacher", spec.method, spec.teacher, spec.data.seed), settings, store, progress)
-    module = method.fit_teacher(spec.teacher, _training_data(dataset, spec.data), run)
+    run = _training_run(spec.key, derive_seed("teacher", spec.method, spec.teacher, spec.data.seed), spec.data, settings, store, progress)
+    module = method.fit_teacher(spec.teacher, _training_data(dataset, spec.data, settings), run)
     store.save_model(spec.key, _state(module), {"teacher": spec.teacher, **_fit_facts(dataset, spec.data, run, started)})
     store.drop_checkpoints(spec.key)
 
@@ -182,24 +200,28 @@ def _run_teacher(stage: Stage, settings: Settings, store: Store, progress: Progr
 def _run_fit(stage: Stage, settings: Settings, store: Store, progress: Progress | None, started: float) -> list[CellResult]:
     fit = stage.fit
     assert fit is not None
-    if not store.has_model(fit.key):
-        _train(fit, settings, store, progress)
-    return _evaluate(stage.cells, settings, store, started)
+    fitted = None if store.has_model(fit.key) else _train(fit, settings, store, progress)
+    return _evaluate(stage.cells, settings, store, started, fitted)
 
 
-def _train(fit: FitSpec, settings: Settings, store: Store, progress: Progress | None) -> None:
+def _train(fit: FitSpec, settings: Settings, store: Store, progress: Progress | None) -> Candidate:
+    """Fits a method, saves it, and returns it as it would be loaded back."""
+    import torch
+
     method = registry.method_class(fit.method)(**fit.params)
     dataset, started = _dataset(fit.data, settings), time.time()
-    run = _training_run(fit.key, derive_seed("fit", fit.method, fit.data.seed), settings, store, progress)
+    run = _training_run(fit.key, derive_seed("fit", fit.method, fit.data.seed), fit.data, settings, store, progress)
     teachers = {name: _load_teacher(fit, name, method, dataset.schema, store, run.device) for name in method.teachers(dataset.schema)}
-    data = _training_data(dataset, fit.data)
+    data = _training_data(dataset, fit.data, settings)
     method.fit(data, teachers, run)
     facts = _fit_facts(dataset, fit.data, run, started)
     facts |= {"n_labeled": len(data.labeled), "n_unlabeled": len(data.unlabeled)}
     thresholds = _validation_thresholds(method, data, run.device)
     tensors = {f"model.{name}": tensor for name, tensor in _state(method.model).items()}
-    store.save_model(fit.key, tensors | {f"thresholds.{name}": tensor for name, tensor in thresholds.items()}, facts)
+    tensors |= {f"thresholds.{name}": torch.from_numpy(values) for name, values in thresholds.items()}
+    store.save_model(fit.key, tensors, facts)
     store.drop_checkpoints(fit.key)
+    return _candidate(fit, method, thresholds, run.device)
 
 
 def _load_teacher(fit: FitSpec, teacher: str, method: Any, schema: Schema, store: Store, device: torch.device) -> nn.Module:
@@ -219,14 +241,18 @@ def _fit_facts(dataset: Dataset, data: DataSpec, run: TrainingRun, started: floa
         "fit_seconds": time.time() - started,
         "peak_rss_mb": peak_rss_mb(),
         "peak_vram_mb": peak_vram_mb(),
-        "logged": dict(run.logged),
+        "logged": _finite(run.logged),
+        "history": {phase: [_finite(row) for row in rows] for phase, rows in run.history.items()},
     }
 
 
-def _validation_thresholds(method: Any, data: TrainingData, device: torch.device) -> dict[str, Tensor]:
-    """The threshold of each class of the multi-label types with the best F2 on validation."""
-    import torch
+def _finite(figures: Mapping[str, float]) -> dict[str, float]:
+    """Those that JSON has a word for."""
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
 
+
+def _validation_thresholds(method: Any, data: TrainingData, device: torch.device) -> dict[str, np.ndarray]:
+    """The threshold of each class of the multi-label types with the best F2 on validation, (C,) a type."""
     from bench.evaluation import predict_all
     from bench.metrics import best_thresholds
 
@@ -235,30 +261,47 @@ def _validation_thresholds(method: Any, data: TrainingData, device: torch.device
         return {}
     method.model.to(device).eval()
     scores = predict_all(method.predict, data.validation, device)
-    return {name: torch.from_numpy(best_thresholds(scores[name], data.validation.labels[name])) for name in multi}
+    return {name: best_thresholds(scores[name], data.validation.labels[name]) for name in multi}
 
 
-def _evaluate(cells: list[CellSpec], settings: Settings, store: Store, started: float) -> list[CellResult]:
-    """Shows each condition once to all fits that need it, and writes their records."""
+def _evaluate(cells: list[CellSpec], settings: Settings, store: Store, started: float, fitted: Candidate | None = None) -> list[CellResult]:
+    """Shows each condition once to all fits that need it, and writes their records. fitted: their fit, where it is at hand."""
     from bench.evaluation import evaluate
 
     if not cells:
         return []
-    device, corrupt = _device(settings), registry.load_part("datasets.corruptions").corrupt
-    candidates, results = _load_candidates(cells, settings, store, device, started)
-    conditions = dict.fromkeys((cell.corruption, cell.severity) for cell in cells)
-    for corruption, severity in conditions:
-        chosen = [cell for cell in cells if (cell.corruption, cell.severity) == (corruption, severity) and cell.fit.key in candidates]
-        if not chosen:
-            continue
-        data = chosen[0].fit.data
-        dataset = _dataset(data, settings)
-        examples = dataset.examples(chosen[0].split, image_size=data.image_size)
-        shown = {cell.fit.key: candidates[cell.fit.key] for cell in chosen}
-        outcomes = evaluate(list(shown.values()), examples, dataset.schema, corruption, severity, corrupt=corrupt, device=device)
+    device, engine = _device(settings), registry.load_part("datasets.corruptions")
+    candidates: dict[str, Candidate] = {} if fitted is None else {fitted.key: fitted}
+    results: list[CellResult] = []
+    if fitted is None:
+        candidates, results = _load_candidates(cells, settings, store, device, started)
+    groups: dict[tuple[str, str, str, int], list[CellSpec]] = {}
+    for cell in cells:
+        if cell.fit.key in candidates:
+            groups.setdefault((cell.target, cell.backend, cell.corruption, cell.severity), []).append(cell)
+    for (_, backend, corruption, severity), chosen in groups.items():
+        corrupt = partial(engine.corrupt, backend=backend)
+        examples, schema, adapt = _test(chosen[0], settings)
+        store.save_split(_data_hash(chosen[0]), chosen[0].split, schema, examples.labels)
+        shown = {cell.fit.key: adapt(candidates[cell.fit.key]) for cell in chosen}
+        outcomes = evaluate(list(shown.values()), examples, schema, corruption, severity, corrupt=corrupt, device=device)
         by_key = {outcome.key: outcome for outcome in outcomes}
         results += [_write_outcome(store, cell, settings, started, by_key[cell.fit.key]) for cell in chosen]
     return results
+
+
+def _test(cell: CellSpec, settings: Settings) -> tuple[Examples, Schema, Callable[[Candidate], Candidate]]:
+    """The images that a cell is tested on, the types that it is judged by, and what makes a candidate answer in these."""
+    data = cell.fit.data
+    dataset = _dataset(data, settings)
+    if not cell.target:
+        return dataset.examples(cell.split, image_size=data.image_size), dataset.schema, lambda candidate: candidate
+    from bench.transfer import make_transfer
+
+    target = _planned(cell.target, cell.target_hash, settings)
+    transfer = make_transfer(data.dataset, dataset.schema, cell.target, target.schema)
+    examples = transfer.examples(target.examples(cell.split, image_size=data.image_size))
+    return examples, transfer.schema, lambda candidate: replace(candidate, predict=transfer.predict(candidate.predict), thresholds=None)
 
 
 def _load_candidates(
@@ -281,14 +324,18 @@ def _load_candidates(
 
 def load_candidate(fit: FitSpec, store: Store, schema: Schema, device: torch.device) -> Candidate:
     """A fitted method from its saved weights, ready to predict."""
-    from bench.evaluation import Candidate
-
     tensors = store.load_model(fit.key)
     method = registry.method_class(fit.method)(**fit.params)
     method.model = method.build(schema)
     method.model.load_state_dict({name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")})
-    method.model.to(device).eval().requires_grad_(False)
     thresholds = {name.removeprefix("thresholds."): value.numpy() for name, value in tensors.items() if name.startswith("thresholds.")}
+    return _candidate(fit, method, thresholds, device)
+
+
+def _candidate(fit: FitSpec, method: Any, thresholds: Mapping[str, np.ndarray], device: torch.device) -> Candidate:
+    from bench.evaluation import Candidate
+
+    method.model.to(device).eval().requires_grad_(False)
     logits = registry.entry("methods", fit.method).constants.get("SCORES", "logits") == "logits"
     return Candidate(fit.key, method.predict, logits, thresholds or None)
 
@@ -299,11 +346,13 @@ def _write_outcome(store: Store, cell: CellSpec, settings: Settings, started: fl
         status, reason = classify(outcome.error)
         return _write(store, cell, settings, started, status=status, reason=reason, error=_error(outcome.error))
     summary, facts = outcome.summary, store.model_facts(cell.fit.key)
+    per_class = {f"per_class/{name}/{kind}": values for kind, found in summary.per_class.items() for name, values in found.items()}
+    path = store.save_arrays("predictions", cell.key, summary.arrays | per_class)
     fields = {
         "metrics": summary.metrics,
         "per_attribute": summary.per_attribute,
-        "per_class_path": store.save_json("per_class", cell.key, summary.per_class),
-        "predictions_path": store.save_arrays("predictions", cell.key, summary.arrays),
+        "per_class_path": path,
+        "predictions_path": path,
         "eval_seconds": outcome.seconds,
         "images_per_second": outcome.images_per_second,
         **{name: facts[name] for name in ("n_labeled", "n_unlabeled", "label_index_hash", "fit_seconds", "peak_rss_mb", "peak_vram_mb")},
@@ -350,9 +399,16 @@ def _blank_record(cell: CellSpec, settings: Settings, started: float) -> Record:
         "git_sha": git_sha(),
         "env": environment(settings.threads) | {"source_hash": fit.source_hash, "backend": cell.backend},
     }
-    record |= {name: value for name, value in asdict(data).items() if name not in ("image_size", "unlabeled")}
+    record |= {"dataset": cell.dataset, "source": cell.source, "data_hash": _data_hash(cell)}
+    record |= {"label_fraction": data.label_fraction, "seed": data.seed}
     unknown = ("n_labeled", "n_unlabeled", "label_index_hash", "per_class_path", "predictions_path", "fit_seconds", "eval_seconds")
     return record | dict.fromkeys((*unknown, "images_per_second", "peak_rss_mb", "peak_vram_mb"))
+
+
+def _data_hash(cell: CellSpec) -> str:
+    """What a record calls its data: of a transfer, both data sets."""
+    own = cell.fit.data.data_hash
+    return digest([own, cell.target_hash]) if cell.target else own
 
 
 def _error(error: BaseException | None) -> Mapping[str, str] | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bench.protocol import POSITIVE, AttributeType, Schema
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +35,8 @@ Record = dict[str, Any]
 class Store:
     """One folder of results.
 
-    records/<key[:2]>/<key>.json, models/<fit_key>/, predictions/<key[:2]>/<key>.safetensors, checkpoints/<stage key>/."""
+    records/<key[:2]>/<key>.json, models/<fit_key>/, predictions/<key[:2]>/<key>.safetensors, splits/<data_hash>-<split>.safetensors,
+    checkpoints/<stage key>/."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -49,9 +52,7 @@ class Store:
         """Writes a record in place of any earlier one of its key. Raises ValueError where a field is missing or unknown."""
         if set(record) != set(FIELDS):
             raise ValueError(f"record {record.get('key')}: fields {sorted(set(record) ^ set(FIELDS))} missing or unknown")
-        text = json.dumps(record, allow_nan=False, separators=(",", ":"))
-        with replacing(self.record_path(record["key"])) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_whole(self.record_path(record["key"]), _json(record))
 
     def records(self) -> Iterator[Record]:
         """All records that can be read, in the order of their keys."""
@@ -86,14 +87,11 @@ class Store:
 
     def save_model(self, key: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Weights as safetensors, then the completion marker with JSON facts. tensors may share no memory."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         folder = self.model_path(key)
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / _WEIGHTS) as temporary:
-            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
-        with replacing(folder / _COMPLETE) as temporary:
-            temporary.write_text(json.dumps(facts, allow_nan=False), encoding="utf-8")
+        write_whole(folder / _WEIGHTS, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
+        write_whole(folder / _COMPLETE, _json(facts))
 
     def load_model(self, key: str) -> dict[str, Tensor]:
         """Raises FileNotFoundError without the completion marker, ValueError where the file is damaged (its marker is then removed)."""
@@ -111,18 +109,10 @@ class Store:
 
     def save_arrays(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> str:
         """Writes arrays beside the records, as safetensors; returns the path relative to the store."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         path = self.root / kind / key[:2] / f"{key}.safetensors"
-        with replacing(path) as temporary:
-            save_file({name: values.copy() for name, values in arrays.items()}, temporary)  # only whole, contiguous memory is written
-        return path.relative_to(self.root).as_posix()
-
-    def save_json(self, kind: str, key: str, value: object) -> str:
-        """Writes a JSON document beside the records; returns the path relative to the store."""
-        path = self.root / kind / key[:2] / f"{key}.json"
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(value, allow_nan=False, separators=(",", ":")), encoding="utf-8")
+        write_whole(path, save({name: values.copy() for name, values in arrays.items()}))  # only whole, contiguous memory is written
         return path.relative_to(self.root).as_posix()
 
     def load_arrays(self, relative: str) -> dict[str, np.ndarray]:
@@ -135,6 +125,33 @@ class Store:
         except SafetensorError as error:
             raise ValueError(f"{self.root / relative}: damaged ({error}); run the cell again") from error
         return found
+
+    def save_split(self, data_hash: str, split: str, schema: Schema, labels: Mapping[str, np.ndarray]) -> None:
+        """Keeps once what a split's images carry: type -> int8 (N, C), of which the positives are kept."""
+        import numpy as np
+        from safetensors.numpy import save
+
+        path = self._split_path(data_hash, split)
+        if path.exists():
+            return
+        packed = {name: np.packbits(np.asarray(values) == POSITIVE, axis=1) for name, values in labels.items()}
+        types = [{"name": kind.name, "classes": kind.classes, "exclusive": kind.exclusive} for kind in schema]
+        write_whole(path, save(packed, metadata={"schema": json.dumps(types)}))
+
+    def load_split(self, data_hash: str, split: str) -> tuple[Schema, dict[str, np.ndarray]]:
+        """The schema and type -> bool (N, C), whether an image carries a class. Raises FileNotFoundError where it is not there."""
+        import numpy as np
+        from safetensors import safe_open
+
+        with safe_open(self._split_path(data_hash, split), framework="numpy") as file:
+            types = json.loads(file.metadata()["schema"])
+            schema = Schema(tuple(AttributeType(each["name"], tuple(each["classes"]), each["exclusive"]) for each in types))
+            packed = {kind.name: file.get_tensor(kind.name) for kind in schema}
+        counts = {kind.name: len(kind.classes) for kind in schema}
+        return schema, {name: np.unpackbits(values, axis=1, count=counts[name]).astype(bool) for name, values in packed.items()}
+
+    def _split_path(self, data_hash: str, split: str) -> Path:
+        return self.root / "splits" / f"{data_hash}-{split}.safetensors"
 
     def checkpoint_dir(self, key: str) -> Path:
         return self.root / "checkpoints" / key
@@ -151,16 +168,41 @@ def upgrade(record: Record) -> Record:
     return record
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Puts a file of these bytes in the place of any earlier one; a reader sees the one or the other."""
+    handle, temporary = _new_file(path)
+    try:
+        with open(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside the given one that takes its place when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
+    handle, temporary = _new_file(path)
     os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _new_file(beside: Path) -> tuple[int, Path]:
+    """An open, empty file of an unused name in the folder of a path; the folder is made where it is not there."""
+    temporary = beside.with_name(f".tmp-{secrets.token_hex(8)}")
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+    try:
+        return os.open(temporary, flags, 0o666), temporary
+    except FileNotFoundError:
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(temporary, flags, 0o666), temporary

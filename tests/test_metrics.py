@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from numpy.testing import assert_equal
 from sklearn.metrics import average_precision_score, fbeta_score, log_loss
 
 from bench import metrics
@@ -289,9 +290,35 @@ def test_summary_pools_and_names_its_variants(drawn):
         for c in range(KINDS[n][0] - 1)
     ]
     assert summary.metrics["f2"] == pytest.approx(np.mean(per_class))
+    np.testing.assert_allclose(np.concatenate([summary.per_class[n]["f2"][:-1] for n in ("texture", "style")]), per_class)
+    assert "f2" not in summary.per_class["length"]
     assert "accuracy@3" not in summary.metrics
-    assert set(summary.per_attribute["texture"]) == {"recall@1", "recall@3", "recall@5", "f1@1", "f1@3", "f1@5", "map", "f2"}
+    assert set(summary.per_attribute["texture"]) == {
+        *(f"{name}@{k}" for name in ("recall", "f1") for k in (1, 3, 5)),
+        "map",
+        "f2",
+        "f2@0.5",
+    }
     assert summary.per_attribute["length"]["accuracy@1"] == metrics.accuracy_at_k(scores["length"], labels["length"], 1)
+
+
+def test_f2_at_a_probability_of_a_half_needs_logits_and_no_thresholds():
+    scores = {"style": np.array([[0.0, -2.0], [-0.1, 3.0], [5.0, 1.0]], dtype=np.float32)}
+    labels = {"style": np.array([[1, 1], [1, 0], [0, 1]], dtype=np.int8)}
+    schema = Schema((AttributeType("style", ("a", "b"), False),))
+    expected = np.mean([5 / (5 + 4 + 1), 5 / (5 + 4 + 1)])  # one hit, one miss and one false alarm each
+    assert metrics.summarize(scores, labels, schema, logits=True).metrics["f2@0.5"] == pytest.approx(expected)
+    moved = {"style": np.array([-np.inf, -np.inf])}
+    assert metrics.summarize(scores, labels, schema, logits=True, thresholds=moved).metrics["f2@0.5"] == pytest.approx(expected)
+    assert "f2@0.5" not in metrics.summarize(scores, labels, schema, logits=False, thresholds=moved).metrics
+
+
+def test_f1_of_each_class_counts_its_predictions():
+    scores = np.array([[3, 2, 1], [3, 2, 1], [1, 3, 2], [0, 1, 2]], dtype=np.float32)  # predicts 0, 0, 1, 2
+    labels = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 0], [1, 0, 0]], dtype=np.int8)
+    schema = Schema((AttributeType("category", ("a", "b", "c"), True),))
+    found = metrics.summarize({"category": scores}, {"category": labels}, schema, logits=True).per_class["category"]
+    assert_equal(found["f1@1"], [2 * 1 / (2 + 2), 2 * 1 / (1 + 2), np.nan])
 
 
 def test_summary_leaves_out_what_is_undefined():
@@ -303,8 +330,10 @@ def test_summary_leaves_out_what_is_undefined():
     assert summary.metrics["recall@1"] == 0
     assert "recall@1/all_mean" not in summary.metrics
     assert summary.per_attribute["style"] == {}
-    assert summary.per_class["style"] == {"recall@1": [None] * 3, "recall@3": [None] * 3, "support": [0.0] * 3}
-    assert summary.per_class["category"] == {"recall@1": [None, 0.0], "recall@3": [None, 0.0], "support": [0.0, 1.0]}
+    nothing, missed = [np.nan] * 3, [np.nan, 0.0]
+    found = {name: {figure: values.tolist() for figure, values in each.items()} for name, each in summary.per_class.items()}
+    assert_equal(found["style"], {"recall@1": nothing, "recall@3": nothing, "f1@1": nothing, "support": [0] * 3})
+    assert_equal(found["category"], {"recall@1": missed, "recall@3": missed, "f1@1": missed, "support": [0, 1]})
     assert "cross_entropy" not in metrics.summarize(scores, labels, schema, logits=False).metrics
 
 

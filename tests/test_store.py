@@ -100,10 +100,9 @@ def test_a_truncated_model_is_named_and_loses_its_marker(store):
     assert not store.has_model(KEY)
 
 
-def test_arrays_and_documents_read_back(store):
+def test_arrays_read_back(store):
     import numpy as np
 
     relative = store.save_arrays("predictions", KEY, {"hits": np.eye(3, dtype=np.uint8)})
     assert relative == f"predictions/ab/{KEY}.safetensors"
     np.testing.assert_array_equal(store.load_arrays(relative)["hits"], np.eye(3))
-    assert json.loads((store.root / store.save_json("per_class", KEY, {"a": [1]})).read_text()) == {"a": [1]}
