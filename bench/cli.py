@@ -136,7 +136,7 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
     run.add_argument("--timeout", type=seconds, metavar="TIME", help="hard limit a stage, such as 2h (process launcher)")
     run.add_argument("--only", choices=("failed", "missing", "stale"), help="leave every other cell alone")
     run.add_argument("--set", action="append", default=[], metavar="METHOD.NAME=VALUE", help="change a hyper-parameter; may be repeated")
-    run.add_argument("--corruption-backend", choices=("native", "reference"), default="native", help="who corrupts: compiled kernels, or imagecorruptions")
+    run.add_argument("--corruption-backend", choices=("native", "reference"), default="native", help="who corrupts (default %(default)s)")
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default %(default)s")
     run.add_argument("--dry-run", action="store_true", help="list the cells, what is cached and the predicted time")
     _add_store(run)

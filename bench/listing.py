@@ -1,4 +1,4 @@
-"""The `list` command: methods, data sets and corruptions, read from source text."""
+"""The `list` command: methods, data sets, corruptions and tables, read from source text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from bench.cli import OK
 
 def command(options: argparse.Namespace) -> int:
     """Prints what is registered, or the details of one name."""
-    found = corruptions() if options.kind == "corruptions" else describe(options.kind, options.name)
+    if options.kind in ("corruptions", "tables"):
+        found = corruptions() if options.kind == "corruptions" else tables()
+    else:
+        found = describe(options.kind, options.name)
     if options.json:
         print(json.dumps(found, indent=1))
         return OK
@@ -35,6 +38,13 @@ def corruptions() -> list[dict[str, Any]]:
     part = registry.load_part("datasets.corruptions")
     extra = [{"name": name, "summary": "extra, outside the mean"} for name in part.EXTRAS]
     return [{"name": name, "summary": ""} for name in part.NAMES] + extra
+
+
+def tables() -> list[dict[str, Any]]:
+    """The papers' tables, which run --table fills."""
+    from bench import tables as known
+
+    return [{"name": name, "summary": known.load(name).title} for name in known.names()]
 
 
 def _entry(entry: registry.Entry) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench import registry
 from bench.protocol import Schema
-from bench.spec import CLEAN, CellSpec, DataSpec, FitSpec, TeacherSpec, UsageError, resolve_params, row_label
+from bench.spec import CLEAN, POOL_PARAM, CellSpec, DataSpec, FitSpec, TeacherSpec, UsageError, resolve_params, row_label
 
 MAX_MODELS_PER_EVALUATION = 32  # loaded together, so that one corrupted batch serves them all
 
@@ -26,7 +26,8 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The axes of a run. rows: (method, row). conditions: (corruption, severity)."""
+    """The axes of a run. rows: (method, row). conditions: (corruption, severity). transfers: pairs of data sets, of which the first is
+    trained on and the second is tested on."""
 
     rows: Sequence[tuple[str, str]]
     datasets: Sequence[str]
@@ -35,8 +36,24 @@ class Sweep:
     seeds: Sequence[int]
     conditions: Sequence[tuple[str, int]]
     preset: str
-    backend: str = "reference"
+    backend: str = "native"
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    transfers: Sequence[tuple[str, str]] = ()
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """(trained on, tested on); the second is empty where it is the same."""
+        return [(name, "") for name in self.datasets] + list(self.transfers)
+
+    def params(self, method: str, row: str) -> dict[str, Any]:
+        """The hyper-parameters of a row. Raises UsageError."""
+        return resolve_params(method, row, self.preset, self.overrides.get(method, {}))
+
+    @property
+    def every_dataset(self) -> list[str]:
+        """All that must be described before cells can be made: trained on, tested on, and pooled."""
+        pools = [str(self.params(method, row).get(POOL_PARAM, "")) for method, row in self.rows]
+        return list(dict.fromkeys(name for name in (*(name for pair in self.places for name in pair), *pools) if name))
 
 
 @dataclass
@@ -65,16 +82,24 @@ def make_cells(sweep: Sweep, facts: Mapping[str, DataFacts]) -> list[CellSpec]:
     found = []
     for method, row in sweep.rows:
         overrides = sweep.overrides.get(method, {})
-        params = resolve_params(method, row, sweep.preset, overrides)  # empty where the file is broken: its cells will say so
-        source_hash, label = registry.source_hash("methods", method), row_label(row, overrides)
-        axes = itertools.product(sweep.datasets, sweep.label_fractions, sweep.unlabeled, sweep.seeds)
-        for dataset, fraction, unlabeled, seed in axes:
-            if dataset in facts:
-                fact = facts[dataset]
-                data = DataSpec(dataset, fact.source, fact.data_hash, params.get("image_size", 0), fraction, unlabeled, seed)
-                fit = FitSpec(method, params, data, source_hash)
-                found += [CellSpec(fit, label, sweep.preset, *condition, "test", sweep.backend) for condition in sweep.conditions]
+        params = sweep.params(method, row)  # empty where the file is broken: its cells will say so
+        source_hash, label, pool = registry.source_hash("methods", method), row_label(row, overrides), params.get(POOL_PARAM, "")
+        axes = itertools.product(sweep.places, sweep.label_fractions, sweep.unlabeled, sweep.seeds)
+        for (dataset, target), fraction, unlabeled, seed in axes:
+            if dataset not in facts or pool == dataset:  # a data set is no pool beside itself
+                continue
+            fact, pooled = facts[dataset], facts[pool].data_hash if pool else ""
+            size = params.get("image_size", 0)
+            data = DataSpec(dataset, fact.source, fact.data_hash, size, fraction, unlabeled, seed, pool, pooled)
+            tested = (target, facts[target].source, facts[target].data_hash) if target else ()
+            fit = FitSpec(method, params, data, source_hash)
+            found += [CellSpec(fit, label, sweep.preset, *condition, "test", sweep.backend, *tested) for condition in sweep.conditions]
     return found
+
+
+def unique(cells: Iterable[CellSpec]) -> list[CellSpec]:
+    """Each key once, the first of its kind."""
+    return list({cell.key: cell for cell in reversed(list(cells))}.values())[::-1]
 
 
 def make_conditions(corruptions: Iterable[str], severities: Iterable[int]) -> list[tuple[str, int]]:
@@ -136,11 +161,12 @@ def teacher_names(fit: FitSpec, schema: Schema) -> Sequence[str]:
 
 def _evaluations(cells: Sequence[CellSpec], fitted_here: set[str], max_models: int) -> list[Stage]:
     """One stage per data set, resolution and corruption, for at most max_models fits."""
-    groups: dict[tuple[str, str, int, str], list[CellSpec]] = defaultdict(list)
+    groups: dict[tuple[str, str, str, int, str], list[CellSpec]] = defaultdict(list)
     for cell in cells:
-        groups[(cell.fit.data.dataset, cell.fit.data.data_hash, cell.fit.data.image_size, cell.corruption)].append(cell)
+        data = cell.fit.data
+        groups[(cell.dataset, data.data_hash, cell.target_hash, data.image_size, cell.corruption)].append(cell)
     found = []
-    for (dataset, _, size, corruption), group in groups.items():
+    for (dataset, _, _, size, corruption), group in groups.items():
         fits = list(dict.fromkeys(cell.fit.key for cell in group))
         for start in range(0, len(fits), max_models):
             chosen = set(fits[start : start + max_models])

@@ -26,7 +26,7 @@ def cell_text(cell: CellSpec) -> str:
     data = cell.fit.data
     pool = f" u={data.unlabeled:g}" if data.unlabeled != 1 else ""
     condition = f" {cell.corruption}/{cell.severity}" if cell.severity else ""
-    return f"{cell.label} {data.dataset} f={data.label_fraction:g}{pool} seed={data.seed}{condition}"
+    return f"{cell.label} {cell.dataset} f={data.label_fraction:g}{pool} seed={data.seed}{condition}"
 
 
 class Progress:

@@ -102,6 +102,7 @@ class TrainingData:
     labeled: Examples
     unlabeled: Examples  # carries no labels: those outside the label fraction, and the data set's unlabelled images
     validation: Examples
+    extra: tuple[Examples, ...] = ()  # images of the data set that a method's pool_dataset names, without labels
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,9 @@ class Dataset(Protocol):
     def label_index(self, *, label_fraction: float, seed: int) -> tuple[np.ndarray, str]:
         """Rows of the train split whose labels are shown, ascending, and their sha256."""
 
+    def hidden_labels(self, *, image_size: int, label_fraction: float, unlabeled: float, seed: int) -> dict[str, np.ndarray]:
+        """What is known of the labels of training(...).unlabeled, type -> int8 (N, C): for the harness's diagnostics alone."""
+
 
 class Batches(Protocol):
     """What training reads, as pure functions, so that it can stop after any step and go on bit for bit."""
@@ -162,15 +166,16 @@ class Recipe:
 
     epochs: int
     learning_rate: float
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adam", "adamw", "lars"] = "sgd"
     momentum: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0  # not applied to one-dimensional parameters (biases, norms) under adamw
-    schedule: Literal["constant", "cosine", "step"] = "constant"
+    schedule: Literal["constant", "cosine", "step", "exponential", "cyclic"] = "constant"
     warmup_steps: int = 0  # learning rate grows linearly from 0 over these steps
     decay_every_epochs: int = 10  # schedule "step": times decay_factor every so many epochs
-    decay_factor: float = 0.5
-    final_learning_rate: float = 0.0  # schedule "cosine" ends here
+    decay_factor: float = 0.5  # schedule "exponential": once an epoch
+    final_learning_rate: float = 0.0  # schedule "cosine" ends here, and each cycle of "cyclic"
+    cycle_steps: int = 0  # schedule "cyclic": falls linearly within each cycle
     clip_norm: float | None = None
     precision: Literal["auto", "float32"] = "auto"  # auto: bfloat16 autocast on CUDA, float32 on the CPU
     param_groups: Callable[[nn.Module], list[dict[str, Any]]] | None = field(default=None, compare=False)
@@ -190,6 +195,7 @@ class Run(Protocol):
 
     seed: int
     device: torch.device
+    corruptions: Sequence[str]  # names that corrupt understands: the 15 of Hendrycks & Dietterich (2019)
 
     def train(
         self,
@@ -217,6 +223,13 @@ class Run(Protocol):
 
     def log(self, **values: float) -> None:
         """Figures worth keeping beside the model (mask rate, pool size); never used for selection."""
+
+    def audit(self, name: str, labels: Mapping[str, np.ndarray]) -> None:
+        """Compares pseudo-labels of the whole unlabelled pool, type -> int64 (N,) class or -1 for none, with the labels that the
+        data set hides, and logs the share that is right. A diagnostic: nothing comes back, so nothing can be selected by it."""
+
+    def corrupt(self, images: np.ndarray, name: str, severity: int, keys: np.ndarray) -> np.ndarray:
+        """Corrupted copies: uint8 (N, H, W, 3) in and out, severity 1 to 5, keys uint64 (N,) that decide the noise."""
 
 
 class Method(Protocol):

@@ -15,7 +15,7 @@ from typing import Any
 from bench import launchers, registry
 from bench.cli import FAILED, INTERRUPTED, OK
 from bench.costs import CostModel
-from bench.plan import DataFacts, Stage, Sweep, make_cells, make_conditions, make_stages, select_rows
+from bench.plan import DataFacts, Stage, Sweep, make_cells, make_conditions, make_stages, select_rows, unique
 from bench.progress import Progress, cell_text, format_seconds
 from bench.protocol import Schema
 from bench.seeding import digest
@@ -32,6 +32,10 @@ class Selection:
     absent: dict[str, BaseException]
     schemas: dict[str, Any]
     status: dict[str, str]
+
+    def lacks(self, cell: CellSpec) -> str:
+        """The first data set that a cell needs and that is not there, or nothing."""
+        return next((name for name in cell.datasets if name in self.absent), "")
 
     def to_do(self, only: str | None, stale: set[str]) -> list[CellSpec]:
         """The cells that this run computes: all without an ok record, or those that --only names."""
@@ -54,7 +58,7 @@ def command(options: argparse.Namespace) -> int:
     selection = select(options, settings, store)
     stale = stale_keys(selection, store) if options.only == "stale" else set()
     to_do = selection.to_do(options.only, stale)
-    present = [cell for cell in to_do if cell.fit.data.dataset not in selection.absent]
+    present = [cell for cell in to_do if not selection.lacks(cell)]
     jobs = options.jobs or (1 if options.launcher == "inline" else launchers.default_jobs(options.threads))
     stages = make_stages(present, store.has_model, selection.schemas)
     costs = CostModel(store.records() if stages else ())
@@ -66,22 +70,23 @@ def command(options: argparse.Namespace) -> int:
     if to_do:
         progress.say(f"{len(to_do)} cells to do in {len(stages)} stages, {len(selection.cells) - len(to_do)} on record ({options.store})")
     _record_absent(selection, to_do, settings, progress)
+    _compile_kernels(stages, progress)
     interrupted = _launch(stages, settings, options, jobs, progress)
     return _finish(options, selection, store, progress, interrupted)
 
 
 def select(options: argparse.Namespace, settings: Settings, store: Store) -> Selection:
     """The cells of the sweep with their status on record. Raises UsageError or UnknownNameError before anything runs."""
-    sweep = _sweep(options, settings)
+    sweeps = _sweeps(options, settings)
     facts: dict[str, DataFacts] = {}
     absent: dict[str, BaseException] = {}
-    for name in sweep.datasets:
+    for name in dict.fromkeys(name for sweep in sweeps for name in sweep.every_dataset):
         try:
             facts[name] = describe(name, settings)
         except Exception as error:  # one data set that cannot be read costs its own cells only
             absent[name] = error
             facts[name] = DataFacts("real" if options.data != "synthetic" else "synthetic", "", Schema(()))
-    cells = make_cells(sweep, facts)
+    cells = unique(cell for sweep in sweeps for cell in make_cells(sweep, facts))
     status = {cell.key: record["status"] for cell in cells if (record := store.read(cell.key)) is not None}
     return Selection(cells, absent, {name: fact.schema for name, fact in facts.items()}, status)
 
@@ -118,14 +123,33 @@ def choose_preset(preset: str | None) -> str:
     return preset or "tiny"
 
 
+def _sweeps(options: argparse.Namespace, settings: Settings) -> list[Sweep]:
+    """The sweep of the axes, or those of the tables."""
+    if not options.table:
+        return [_sweep(options, settings)]
+    from bench import tables
+
+    for word in ("--methods", "--datasets", "--label-fractions", "--unlabeled", "--corruptions", "--severities", "--transfer"):
+        if any(typed.partition("=")[0] == word for typed in options.argv):
+            raise UsageError(f"--table says what to run; leave {word} out")
+    base = Sweep([], [], [], [], options.seeds, [], settings.preset, options.corruption_backend, parse_set(options.set))
+    return [sweep for table in tables.select(options.table) for sweep in tables.sweeps(table, base)]
+
+
 def _sweep(options: argparse.Namespace, settings: Settings) -> Sweep:
     if any(not 0 < fraction <= 1 for fraction in options.label_fractions):
         raise UsageError(f"--label-fractions {options.label_fractions} given, numbers in (0, 1] expected")
     if any(not 0 <= severity <= 5 for severity in options.severities):
         raise UsageError(f"--severities {options.severities} given, numbers from 0 to 5 expected")
-    datasets = [name.strip() for name in options.datasets.split(",")]
+    given = options.datasets or ("" if options.transfer else "deepfashion,darn")
+    datasets = [name.strip() for name in given.split(",") if given]
     for name in datasets:
         check_dataset_name(name)
+    transfers: list[tuple[str, str]] = []
+    if options.transfer:
+        from bench.transfer import parse_transfers
+
+        transfers = parse_transfers(options.transfer)
     conditions = make_conditions(_corruptions(options.corruptions), options.severities)
     return Sweep(
         select_rows(options.methods),
@@ -137,6 +161,7 @@ def _sweep(options: argparse.Namespace, settings: Settings) -> Sweep:
         settings.preset,
         options.corruption_backend,
         parse_set(options.set),
+        transfers,
     )
 
 
@@ -166,7 +191,7 @@ def stale_keys(selection: Selection, store: Store) -> set[str]:
     return {
         key
         for key, (cell, data) in names.items()
-        if (cell.fit.method, cell.row, data.dataset, data.label_fraction, cell.corruption, cell.severity, data.seed, cell.preset) in older
+        if (cell.fit.method, cell.row, cell.dataset, data.label_fraction, cell.corruption, cell.severity, data.seed, cell.preset) in older
     }
 
 
@@ -200,11 +225,20 @@ def _record_absent(selection: Selection, to_do: list[CellSpec], settings: Settin
     from bench.stages import StageResult
 
     for name, error in selection.absent.items():
-        cells = [cell for cell in to_do if cell.fit.data.dataset == name]
+        cells = [cell for cell in to_do if selection.lacks(cell) == name]
         status, reason = classify(error)
         stage = Stage("evaluate", f"absent-{name}", (), cells)
         results = record_failure(stage, settings, status, reason, error=error)
         progress.result(stage, StageResult(status, reason, 0.0, results))
+
+
+def _compile_kernels(stages: Sequence[Stage], progress: Progress) -> None:
+    """Compiles the corruption kernels before workers would each do so; on a machine that has done it before, nothing."""
+    if any(cell.severity and cell.backend == "native" for stage in stages for cell in stage.cells):
+        engine = registry.load_part("datasets.corruptions")
+        if not engine.is_compiled():
+            progress.say("compiling the corruption kernels, once a machine (about 20 s)")
+            engine.warm_up()
 
 
 def _launch(stages: list[Stage], settings: Settings, options: argparse.Namespace, jobs: int, progress: Progress) -> bool:

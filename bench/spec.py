@@ -7,7 +7,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ from bench.protocol import PROTOCOL_VERSION
 from bench.seeding import digest
 
 CLEAN = "none"  # the corruption of severity 0
+POOL_PARAM = "pool_dataset"  # the hyper-parameter that names a data set whose images join the pool
 
 
 class UsageError(ValueError):
@@ -24,7 +25,7 @@ class UsageError(ValueError):
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What a method gets to see: a data set's content, the share of its labels, the pool's multiple and the seed."""
+    """What a method gets to see: a data set's content, the share of its labels, the pool's multiple and the seed, and whose images else."""
 
     dataset: str
     source: str
@@ -33,10 +34,13 @@ class DataSpec:
     label_fraction: float
     unlabeled: float
     seed: int
+    pool: str = ""  # another data set whose images join the pool
+    pool_hash: str = ""
 
     @property
     def identity(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if name not in ("dataset", "source")}
+        left_out = ("dataset", "source", "pool") if self.pool else ("dataset", "source", "pool", "pool_hash")
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 @dataclass(frozen=True)
@@ -65,18 +69,20 @@ class FitSpec:
 
     @cached_property
     def key(self) -> str:
-        return _key("fit", self.method, self.source_hash, self.data, params=dict(self.params))
+        params = {name: value for name, value in self.params.items() if name != POOL_PARAM}  # a name; pool_hash says what it holds
+        return _key("fit", self.method, self.source_hash, self.data, params=params)
 
     def teacher(self, teacher: str) -> TeacherSpec:
-        """The spec of one of its teachers: only the parameters of TEACHER_PARAMS."""
+        """The spec of one of its teachers: only the parameters of TEACHER_PARAMS, and no pool of another data set."""
         constants = registry.entry("methods", self.method).constants
         params = {name: self.params[name] for name in constants.get("TEACHER_PARAMS", ())}
-        return TeacherSpec(self.method, teacher, params, self.data, self.source_hash)
+        return TeacherSpec(self.method, teacher, params, replace(self.data, pool="", pool_hash=""), self.source_hash)
 
 
 @dataclass(frozen=True)
 class CellSpec:
-    """One result: a fit, seen on a split under a corruption. row: the paper's name for the variant, with what --set changed."""
+    """One result: a fit, seen on a split under a corruption. row: the paper's name for the variant, with what --set changed.
+    target: another data set whose split it is, judged over the classes that the two share; target_hash: its data_hash."""
 
     fit: FitSpec
     row: str
@@ -84,7 +90,10 @@ class CellSpec:
     corruption: str = CLEAN
     severity: int = 0
     split: str = "test"
-    backend: str = "reference"
+    backend: str = "native"
+    target: str = ""
+    target_source: str = ""
+    target_hash: str = ""
 
     @cached_property
     def key(self) -> str:
@@ -95,6 +104,8 @@ class CellSpec:
             "split": self.split,
             "backend": self.backend if self.severity else "",
         }
+        if self.target:
+            fields["target"] = self.target_hash
         return digest({"kind": "cell", "fit": self.fit.key, **fields, "protocol": PROTOCOL_VERSION})
 
     @property
@@ -104,10 +115,25 @@ class CellSpec:
         return f"{self.fit.method}{separator}{self.row}"
 
     @property
+    def dataset(self) -> str:
+        """The data set's name on records and tables: deepfashion, or deepfashion->darn for a transfer."""
+        return f"{self.fit.data.dataset}->{self.target}" if self.target else self.fit.data.dataset
+
+    @property
+    def source(self) -> str:
+        """real, or synthetic where any of its data sets is."""
+        return "synthetic" if "synthetic" in (self.fit.data.source, self.target_source) else self.fit.data.source
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Every data set that must be there."""
+        return tuple(name for name in (self.fit.data.dataset, self.fit.data.pool, self.target) if name)
+
+    @property
     def protocol_id(self) -> str:
         """Results with different protocol ids never share a column."""
         data = self.fit.data
-        return f"v{PROTOCOL_VERSION}/{data.dataset}/{self.split}/{data.image_size}px/{self.backend}/pool={data.unlabeled:g}"
+        return f"v{PROTOCOL_VERSION}/{self.dataset}/{self.split}/{data.image_size}px/{self.backend}/pool={data.unlabeled:g}"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

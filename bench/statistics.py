@@ -48,8 +48,12 @@ class Replicates:
 
     def interval(self, confidence: float = 0.95) -> Interval:
         """The percentile interval. Raises ValueError for a confidence outside (0, 1)."""
-        low, high = _percentiles(self.values, confidence)
+        low, high = self.percentiles(confidence)
         return Interval(self.value, max(low, 0.0), min(high, 1.0))
+
+    def percentiles(self, confidence: float = 0.95) -> tuple[float, float]:
+        """The ends of the percentile interval, for a figure that need not lie in [0, 1]."""
+        return _percentiles(self.values, confidence)
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,23 @@ def paired_difference(a: Replicates, b: Replicates, confidence: float = 0.95) ->
     else:
         p_value = math.erfc(abs(difference) / (error * math.sqrt(2)))
     return Difference(difference, *_percentiles(values, confidence), p_value)
+
+
+def combine_seeds(seeds: Sequence[np.ndarray], num_images: int, *, seed: int = 0) -> Replicates:
+    """One figure from what each seed has for it, (1 + R,) each: over all images, then over each resample of them.
+
+    num_images: those that were resampled, 0 for a figure that varies with the seed alone."""
+    values = np.stack(seeds, axis=1)  # (1 + R, S)
+    weighted = (values * _seed_weights(values.shape[1], len(values) - 1, seed)).sum(axis=1)
+    return Replicates(float(weighted[0]), weighted[1:], num_images)
+
+
+def mean_replicates(parts: Sequence[Replicates]) -> Replicates:
+    """The plain mean of several figures over the same resamples. Raises ValueError where their resamples differ in number."""
+    if len({part.values.shape for part in parts}) != 1:
+        raise ValueError(f"{len(parts)} figures: expected at least one, and the same resamples of each")
+    values = np.mean([part.values for part in parts], axis=0)
+    return Replicates(float(np.mean([part.value for part in parts])), values, parts[0].num_images)
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench import checkpoint
-from bench.protocol import Batches, Examples, Hook, Recipe
+from bench import checkpoint, registry
+from bench.protocol import POSITIVE, Batches, Examples, Hook, Recipe
 from bench.seeding import derive_seed
 
 _PROGRESS_SECONDS = 0.1
@@ -37,7 +37,7 @@ class TrainingRun:
 
     checkpoint_dir: where phases keep their state, None for nowhere. checkpoint_seconds: wall time between two saves, 0 for every step.
     on_progress(phase, step, num_steps): called at most ten times a second. stop(): asked after each step; True saves and raises
-    TrainingStopped."""
+    TrainingStopped. hidden_labels(): type -> int8 (N, C) of the unlabelled pool, for audit. history: phase -> what train returned."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class TrainingRun:
         checkpoint_seconds: float = 30.0,
         on_progress: Callable[[str, int, int], None] | None = None,
         stop: Callable[[], bool] | None = None,
+        hidden_labels: Callable[[], Mapping[str, np.ndarray]] | None = None,
     ) -> None:
         self.seed = seed
         self.device = device
@@ -55,7 +56,9 @@ class TrainingRun:
         self.checkpoint_seconds = checkpoint_seconds
         self.on_progress = on_progress
         self.stop = stop
+        self.hidden_labels = hidden_labels
         self.logged: dict[str, float] = {}
+        self.history: dict[str, list[dict[str, float]]] = {}
         self._phases: set[str] = set()
 
     def train(
@@ -74,7 +77,8 @@ class TrainingRun:
         if name in self._phases:
             raise ValueError(f"phase {name!r} was trained already in this stage; give each phase a name of its own")
         self._phases.add(name)
-        return _Phase(self, name, module, loss, batches, recipe, hooks, validate, validate_every_epochs).run()
+        self.history[name] = _Phase(self, name, module, loss, batches, recipe, hooks, validate, validate_every_epochs).run()
+        return self.history[name]
 
     def rng(self, *parts: str | int) -> np.random.Generator:
         """A generator that depends on the run's seed and the named parts alone."""
@@ -91,6 +95,31 @@ class TrainingRun:
     def log(self, **values: float) -> None:
         """Keeps figures beside the model; a later value replaces an earlier one of the same name."""
         self.logged.update({name: float(value) for name, value in values.items()})
+
+    def audit(self, name: str, labels: Mapping[str, np.ndarray]) -> None:
+        """Logs, for each type, the share of the pool with a pseudo-label (`<name>/<type>/coverage`) and the share of these that is
+        positive among those with a known label (`.../accuracy`); nothing where no label is hidden."""
+        if self.hidden_labels is None:
+            return
+        for kind, truth in self.hidden_labels().items():
+            pseudo = labels[kind]
+            if len(pseudo) != len(truth):
+                raise ValueError(f"audit {name!r}: {len(pseudo)} pseudo-labels of type {kind!r} for a pool of {len(truth)}")
+            checked = np.flatnonzero((pseudo >= 0) & (truth == POSITIVE).any(axis=1))
+            if len(checked):
+                right = truth[checked, pseudo[checked]] == POSITIVE
+                self.log(**{f"{name}/{kind}/coverage": float((pseudo >= 0).mean()), f"{name}/{kind}/accuracy": float(right.mean())})
+
+    @property
+    def corruptions(self) -> Sequence[str]:
+        """The 15 of Hendrycks & Dietterich (2019)."""
+        names: Sequence[str] = registry.load_part("datasets.corruptions").NAMES
+        return names
+
+    def corrupt(self, images: np.ndarray, name: str, severity: int, keys: np.ndarray) -> np.ndarray:
+        """See bench.protocol.Run."""
+        corrupted: np.ndarray = registry.load_part("datasets.corruptions").corrupt(images, name, severity, keys)
+        return corrupted
 
 
 class _Phase:
@@ -281,18 +310,27 @@ def prefetched(plan: Sequence[Any], load: Callable[[Any], Any]) -> Iterator[Any]
 def learning_rate_factor(recipe: Recipe, step: int, epoch_steps: int, num_steps: int) -> float:
     """What the peak learning rate is multiplied with at a step, counted from 1.
 
-    Warm-up: step / warmup_steps. step: decay_factor ^ (epochs done // decay_every_epochs). cosine: from 1 right after the warm-up to
-    final_learning_rate / learning_rate past the last step."""
+    Warm-up: step / warmup_steps. step: decay_factor ^ (epochs done // decay_every_epochs). exponential: decay_factor ^ epochs done.
+    cosine: from 1 right after the warm-up to final_learning_rate / learning_rate past the last step. cyclic: falls linearly from
+    almost 1 to that over each cycle_steps (Izmailov et al. 2018, Eq. 1)."""
     warmup = min(1.0, step / recipe.warmup_steps) if recipe.warmup_steps else 1.0
     if recipe.schedule == "constant":
         return warmup
     if recipe.schedule == "step":
         return float(warmup * recipe.decay_factor ** ((step - 1) // epoch_steps // recipe.decay_every_epochs))
+    if recipe.schedule == "exponential":
+        return float(warmup * recipe.decay_factor ** ((step - 1) // epoch_steps))
+    if recipe.schedule == "cyclic":
+        if recipe.cycle_steps < 1:
+            raise ValueError(f"schedule 'cyclic' with cycle_steps {recipe.cycle_steps}; expected at least 1")
+        along = ((step - 1) % recipe.cycle_steps + 1) / recipe.cycle_steps  # the lowest rate is that of a cycle's last step
+        final = recipe.final_learning_rate / recipe.learning_rate
+        return warmup * (1 - along * (1 - final))
     if recipe.schedule == "cosine":
         progress = max(0, step - 1 - recipe.warmup_steps) / max(1, num_steps - recipe.warmup_steps)
         final = recipe.final_learning_rate / recipe.learning_rate
         return warmup * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress)))
-    raise ValueError(f"schedule is {recipe.schedule!r}; expected 'constant', 'cosine' or 'step'")
+    raise ValueError(f"schedule is {recipe.schedule!r}; expected 'constant', 'cosine', 'step', 'exponential' or 'cyclic'")
 
 
 def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -305,7 +343,13 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         return torch.optim.Adam(groups, betas=recipe.betas, **common)
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, betas=recipe.betas, **common)
-    raise ValueError(f"optimizer is {recipe.optimizer!r}; expected 'sgd', 'adam' or 'adamw'")
+    if recipe.optimizer == "lars":
+        lars = registry.load_part("methods.parts.lars")
+        if recipe.param_groups is None:
+            groups = lars.param_groups(module, recipe.weight_decay)
+        optimizer: torch.optim.Optimizer = lars.LARS(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
+        return optimizer
+    raise ValueError(f"optimizer is {recipe.optimizer!r}; expected 'sgd', 'adam', 'adamw' or 'lars'")
 
 
 def _default_groups(module: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

@@ -32,16 +32,25 @@ class OpenDataset:
 
         The pool has round(unlabeled * number of training images) images, or all there are: training images outside the label set
         first, then the data set's own unlabelled split. Labelled images are not in it."""
-        train, ranking = self._rows("train"), self._ranking(seed)
-        extra = self._rows("unlabeled")
-        num_labeled = _splits.num_shown(label_fraction, len(train))
-        outside, more = _splits.unlabeled_pool(ranking, num_labeled, len(extra), unlabeled)
+        labeled, pool = self._label_set(label_fraction, unlabeled, seed)
         return TrainingData(
             schema=self.schema,
-            labeled=self._examples(train[np.sort(ranking[:num_labeled])], image_size),
-            unlabeled=self._examples(np.concatenate([train[outside], extra[more]]), image_size, labels=False),
+            labeled=self._examples(labeled, image_size),
+            unlabeled=self._examples(pool, image_size, labels=False),
             validation=self.examples("val", image_size=image_size),
         )
+
+    def hidden_labels(self, *, image_size: int, label_fraction: float, unlabeled: float, seed: int) -> dict[str, np.ndarray]:
+        """What the lists know of the labels of training(...).unlabeled, type -> int8 (N, C); for diagnostics alone."""
+        _, pool = self._label_set(label_fraction, unlabeled, seed)
+        return dict(self._examples(pool, image_size).labels)
+
+    def _label_set(self, label_fraction: float, unlabeled: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows with their labels shown, ascending, and rows of the pool."""
+        train, ranking, extra = self._rows("train"), self._ranking(seed), self._rows("unlabeled")
+        num_labeled = _splits.num_shown(label_fraction, len(train))
+        outside, more = _splits.unlabeled_pool(ranking, num_labeled, len(extra), unlabeled)
+        return train[np.sort(ranking[:num_labeled])], np.concatenate([train[outside], extra[more]])
 
     def examples(self, split: str, *, image_size: int) -> Examples:
         """One split with its labels; the split "unlabeled" has none. Raises KeyError."""

@@ -304,6 +304,11 @@ def test_closed_forms_of_the_schedules():
     stepped = Recipe(epochs=10, learning_rate=0.2, schedule="step", decay_every_epochs=3, decay_factor=0.5, warmup_steps=4)
     factors = [learning_rate_factor(stepped, step, 2, 20) for step in range(1, 21)]
     assert factors == [0.25, 0.5, 0.75, 1, 1, 1, *[0.5] * 6, *[0.25] * 6, *[0.125] * 2]
+    exponential = Recipe(epochs=3, learning_rate=0.2, schedule="exponential", decay_factor=0.1)
+    np.testing.assert_allclose([learning_rate_factor(exponential, step, 2, 6) for step in range(1, 7)], [1, 1, 0.1, 0.1, 0.01, 0.01])
+    cyclic = Recipe(epochs=3, learning_rate=0.2, schedule="cyclic", cycle_steps=4, final_learning_rate=0.02)
+    one_cycle = [1 - part * 0.9 for part in (0.25, 0.5, 0.75, 1)]
+    np.testing.assert_allclose([learning_rate_factor(cyclic, step, 2, 8) for step in range(1, 9)], one_cycle * 2)
     constant = Recipe(epochs=1, learning_rate=0.2)
     assert [learning_rate_factor(constant, step, 5, 5) for step in range(1, 6)] == [1.0] * 5
 
@@ -363,10 +368,28 @@ def test_wrong_uses_are_refused():
         run.train("p", network(), noisy_loss, Regression(), recipe())
     with pytest.raises(ValueError, match="phase 'q': 0 epochs of 3 steps"):
         run.train("q", network(), noisy_loss, Regression(), recipe(epochs=0))
-    with pytest.raises(ValueError, match="optimizer is 'lion'; expected 'sgd', 'adam' or 'adamw'"):
+    with pytest.raises(ValueError, match="optimizer is 'lion'; expected 'sgd', 'adam', 'adamw' or 'lars'"):
         run.train("r", network(), noisy_loss, Regression(), recipe("lion"))
-    with pytest.raises(ValueError, match="schedule is 'linear'; expected 'constant', 'cosine' or 'step'"):
+    with pytest.raises(ValueError, match="schedule is 'linear'; expected 'constant', 'cosine', 'step', 'exponential' or 'cyclic'"):
         run.train("s", network(), noisy_loss, Regression(), recipe(schedule="linear"))
+    with pytest.raises(ValueError, match="schedule 'cyclic' with cycle_steps 0"):
+        run.train("t", network(), noisy_loss, Regression(), recipe(schedule="cyclic"))
+
+
+def test_an_audit_logs_what_share_of_pseudo_labels_is_right():
+    truth = {"kind": np.array([[1, 0], [0, 1], [0, 1], [-1, -1]], dtype=np.int8)}
+    run = TrainingRun(seed=0, device=CPU, hidden_labels=lambda: truth)
+    assert run.audit("lp", {"kind": np.array([0, 0, -1, 1])}) is None
+    assert run.logged == {"lp/kind/coverage": 0.75, "lp/kind/accuracy": 0.5}  # of the two that have a label in hiding
+    with pytest.raises(ValueError, match="3 pseudo-labels of type 'kind' for a pool of 4"):
+        run.audit("lp", {"kind": np.array([0, 0, -1])})
+    TrainingRun(seed=0, device=CPU).audit("lp", {})
+
+
+def test_histories_are_kept_by_phase():
+    run = TrainingRun(seed=0, device=CPU)
+    rows = run.train("p", network(), noisy_loss, Regression(), recipe())
+    assert run.history == {"p": rows}
 
 
 def test_epochs_of_unequal_length_are_refused():

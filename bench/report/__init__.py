@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from bench.cli import FAILED, OK
-from bench.store import Store, replacing
+from bench.store import Store, replacing, write_whole
 
 
 def command(options: argparse.Namespace) -> int:
@@ -23,5 +24,26 @@ def command(options: argparse.Namespace) -> int:
         with replacing(options.out / f"leaderboard.{ending}") as temporary:
             temporary.write_text(text, encoding="utf-8")
     print(overview(frame))
-    print(f"written: {options.out}/leaderboard.csv, .md, .tex")
+    names = _write_tables(options.out, store)
+    print(f"written: {options.out}/leaderboard.csv, .md, .tex, and tables/*.csv, .md, .tex of {', '.join(names) or 'no table'}")
     return OK
+
+
+def _write_tables(out: Path, store: Store) -> list[str]:
+    """The papers' tables that any record belongs to; returns their names."""
+    from bench import tables
+    from bench.report.figures import Figures
+    from bench.report.plots import of_table
+    from bench.report.tables import fill, to_csv, to_markdown, to_tex
+
+    figures, written = Figures(store.records(), store), []
+    for name in tables.names():
+        worlds = fill(tables.load(name), figures)
+        if not worlds[0].source:
+            continue
+        written.append(name)
+        for ending, text in {"csv": to_csv(worlds), "md": to_markdown(worlds), "tex": to_tex(worlds)}.items():
+            write_whole(out / "tables" / f"{name}.{ending}", text.encode())
+        if worlds[0].table.figure and (drawing := of_table(worlds[0], figures)) is not None:
+            write_whole(out / "figures" / f"{name}.svg", drawing.encode())
+    return written

@@ -1,0 +1,223 @@
+"""The papers' tables filled from records: paper | ours ± interval | difference | verdict, in the paper's own order."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+from bench.report.figures import Cell, Figures
+from bench.spec import row_label
+from bench.statistics import Interval, Replicates
+from bench.tables import Column, Reported, Row, Table, covers, floor_rows
+
+WITHIN, OUTSIDE, PROTOCOL, NOT_RUN, SYNTHETIC = "within", "outside", "protocol differs", "not run", "not comparable: synthetic"
+CSV_COLUMNS = (
+    *("table", "source", "preset", "row", "method", "dataset", "attribute", "metric", "condition", "paper", "ours", "ci_low", "ci_high"),
+    *("delta", "verdict", "n_seeds", "ok", "missing", "failed", "note"),
+)
+_MARKS = {WITHIN: "=", OUTSIDE: "≠", PROTOCOL: "p", SYNTHETIC: "s", NOT_RUN: "–", "": ""}
+_LEGEND = (
+    "Each cell: paper / ours ± half the 95 % interval / difference and verdict. = within our interval, ≠ outside, p protocol differs, "
+    "s not comparable since the data are synthetic, – not run."
+)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """One cell of a table. ours: in the paper's unit. counts: records by status that it rests on."""
+
+    row: Row
+    column: Column
+    paper: Reported | None
+    ours: Interval | None
+    num_seeds: int
+    counts: Counter
+
+    @property
+    def delta(self) -> float | None:
+        return None if self.paper is None or self.ours is None else self.ours.mean - self.paper.value
+
+
+@dataclass(frozen=True)
+class World:
+    """A table under one source and preset."""
+
+    table: Table
+    source: str
+    preset: str
+    cells: dict[tuple[str, Column], Filled]
+
+    def verdict(self, cell: Filled) -> str:
+        """What our figure says of the printed one."""
+        if cell.paper is None:
+            return ""
+        if cell.ours is None:
+            return NOT_RUN
+        if self.source == "synthetic":
+            return SYNTHETIC
+        if self.preset != "paper":
+            return PROTOCOL
+        return WITHIN if cell.ours.low <= cell.paper.value <= cell.ours.high else OUTSIDE
+
+
+def fill(table: Table, figures: Figures) -> list[World]:
+    """The table under each source and preset that has any of its cells; with nothing run, once without our figures."""
+    worlds = [World(table, source, preset, dict(_cells(table, figures, source, preset))) for source, preset in figures.worlds]
+    run = [world for world in worlds if any(cell.ours is not None or cell.counts.total() > cell.counts["missing"] for cell in _ours(world))]
+    return run or [World(table, "", "", dict(_cells(table, figures, "", "")))]
+
+
+def _ours(world: World) -> Iterator[Filled]:
+    return (cell for cell in world.cells.values() if cell.row.method != "floor")
+
+
+def to_csv(worlds: list[World]) -> str:
+    """One line a row and column."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for world in worlds:
+        for cell in world.cells.values():
+            if cell.paper is not None or cell.row.method:
+                writer.writerow(_csv_line(world, cell))
+    return out.getvalue()
+
+
+def to_markdown(worlds: list[World]) -> str:
+    """The paper's layout, with the notes and the count of what is missing."""
+    table = worlds[0].table
+    parts = [f"# {table.name}: {table.title}", _LEGEND]
+    for world in worlds:
+        if world.source == "synthetic":
+            parts.append("**SYNTHETIC: ours are figures on rendered stand-ins, the paper's on photographs; they cannot be compared.**")
+        parts += [f"Ours: {world.source or 'nothing run'}{f', preset {world.preset}' if world.preset else ''}", _grid(world, "pipe")]
+        parts += _counts(world)
+    return "\n\n".join([*parts, *(f"- {note}" for note in _notes(table))]) + "\n"
+
+
+def to_tex(worlds: list[World]) -> str:
+    """The same with booktabs rules."""
+    table = worlds[0].table
+    parts = [f"% {table.name}: {table.title}"]
+    for world in worlds:
+        grid = _grid(world, "latex_booktabs")
+        for sign, word in {"±": "$\\pm$", "≠": "$\\neq$", "–": "--", "→": "$\\to$"}.items():
+            grid = grid.replace(sign, word)
+        parts += [f"% {world.source or 'nothing run'} {world.preset}", grid]
+    return "\n\n".join([*parts, *(f"% {note}" for note in _notes(table))]) + "\n"
+
+
+def _cells(table: Table, figures: Figures, source: str, preset: str) -> Iterator[tuple[tuple[str, Column], Filled]]:
+    seeds = _num_seeds(table, figures, source, preset)
+    for row in (*table.rows, *floor_rows(table)):
+        for column in table.columns:
+            paper = table.reported.get((row.label, column))
+            ours: Interval | None = None
+            counts: Counter = Counter()
+            found = 0
+            if row.method and (row.method == "floor" or covers(table, row, column)):
+                cell = place_of(row, column, source, preset)
+                replicates = replicates_of(table, figures, row, column, source, preset)
+                ours = None if replicates is None else _interval(replicates, table.scales[column] if not column.gain else 100.0)
+                counts = figures.statuses(cell, corrupted=column.corrupted, num_seeds=seeds)
+                group = figures.clean(cell)
+                found = len(group.ok) if group and not column.corrupted else 0 if ours is None else seeds
+            yield (row.label, column), Filled(row, column, paper, ours, found, counts)
+
+
+def _num_seeds(table: Table, figures: Figures, source: str, preset: str) -> int:
+    """The most seeds that any cell of the table was run with."""
+    places = [place_of(row, column, source, preset) for row in table.rows if row.method for column in table.columns]
+    return max((len(group.records) for place in places if (group := figures.clean(place))), default=1)
+
+
+def place_of(row: Row, column: Column, source: str, preset: str) -> Cell:
+    name = row_label(row.row, row.overrides)
+    label = f"{row.method}{'/' if name and not name.startswith('[') else ''}{name}"
+    return Cell(label, column.dataset, source, preset, row.label_fraction, f"{row.unlabeled:g}", "none", 0)
+
+
+def replicates_of(table: Table, figures: Figures, row: Row, column: Column, source: str, preset: str) -> Replicates | None:
+    """Our figure of a cell; a gain is relative to the same figure of another row, in parts of one."""
+    attribute, metric = column.attribute, row.metrics.get(column.metric, column.metric)
+    own = figures.replicates(place_of(row, column, source, preset), attribute, metric, corrupted=column.corrupted)
+    if not column.gain:
+        return own
+    base_row = table.row(column.gain)
+    base = figures.replicates(place_of(base_row, column, source, preset), attribute, metric, corrupted=column.corrupted)
+    if own is None or base is None or row.label == base_row.label:
+        return None
+    return Replicates(own.value / base.value - 1, own.values / base.values - 1, own.num_images)
+
+
+def _interval(replicates: Replicates, scale: float) -> Interval | None:
+    if math.isnan(replicates.value):
+        return None
+    low, high = replicates.percentiles()
+    return Interval(scale * replicates.value, scale * low, scale * high)
+
+
+def _grid(world: World, form: str) -> str:
+    lines = []
+    for row in (*world.table.rows, *floor_rows(world.table)):
+        cells = [world.cells[row.label, column] for column in world.table.columns]
+        if any(cell.paper is not None or cell.ours is not None or cell.counts for cell in cells):
+            lines.append([row.label, *(_text(world, cell) for cell in cells)])
+    return tabulate(lines, headers=["", *(_header(column) for column in world.table.columns)], tablefmt=form, disable_numparse=True)
+
+
+def _header(column: Column) -> str:
+    where = f"{column.dataset.replace('->', ' → ')}{', corrupted' if column.corrupted else ''}"
+    return f"{where}: {column.attribute} {column.metric}{f', gain over {column.gain} in %' if column.gain else ''}"
+
+
+def _text(world: World, cell: Filled) -> str:
+    digits = 3 if world.table.scales[cell.column] == 1.0 else 2
+    paper = "" if cell.paper is None else f"{cell.paper.value:.{digits}f}"
+    if cell.ours is None:
+        lost = [f"{count} {status}" for status, count in sorted(cell.counts.items()) if count and status != "ok"]
+        return " / ".join(part for part in (paper, ", ".join(lost), _MARKS[world.verdict(cell)]) if part)
+    ours = f"{cell.ours.mean:.{digits}f} ± {(cell.ours.high - cell.ours.low) / 2:.{digits}f}"
+    delta = "" if cell.delta is None else f"{cell.delta:+.{digits}f} {_MARKS[world.verdict(cell)]}"
+    return " / ".join(part for part in (paper, ours, delta) if part)
+
+
+def _counts(world: World) -> list[str]:
+    total: Counter = Counter()
+    for cell in world.cells.values():
+        total += Counter({status: count for status, count in cell.counts.items() if status != "ok"})
+    return [f"Not ok: {', '.join(f'{count} {status}' for status, count in sorted(total.items()))}."] if total else []
+
+
+def _notes(table: Table) -> list[str]:
+    printed = dict.fromkeys(f"{label}: {figure.note}" for (label, _), figure in table.reported.items() if figure.note)
+    return [*table.notes, *printed]
+
+
+def _csv_line(world: World, cell: Filled) -> list[object]:
+    column, ours = cell.column, cell.ours
+    figures = ("", "", "") if ours is None else tuple(f"{value:.6g}" for value in ours)
+    return [
+        *(
+            world.table.name,
+            world.source,
+            world.preset,
+            cell.row.label,
+            place_of(cell.row, column, "", "").method if cell.row.method else "",
+        ),
+        *(column.dataset, column.attribute, column.metric + (f" relative gain over {column.gain}" if column.gain else "")),
+        "corrupted" if column.corrupted else "clean",
+        "" if cell.paper is None else f"{cell.paper.value:g}",
+        *figures,
+        "" if cell.delta is None else f"{cell.delta:.6g}",
+        world.verdict(cell),
+        cell.num_seeds,
+        *(cell.counts["ok"], cell.counts["missing"], cell.counts.total() - cell.counts["ok"] - cell.counts["missing"]),
+        "" if cell.paper is None else cell.paper.note,
+    ]

@@ -1,0 +1,125 @@
+"""Figures of groups: pooled, of a type, of a class, over the 75 conditions; each against a plain computation."""
+
+import numpy as np
+import pytest
+from handmade import counts, write
+
+from bench.protocol import AttributeType, Schema
+from bench.report.figures import NUM_CONDITIONS, Cell, Figures
+from bench.statistics import paired_difference
+from bench.store import Store
+
+SCHEMA = Schema((AttributeType("category", ("dress", "skirt"), True), AttributeType("part", ("zip", "hood", "bow"), False)))
+POOL = {"protocol_id": "v1/darn/test/64px/native/pool=1"}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path)
+
+
+def cell(method, **changes):
+    return Cell(method, "darn", "synthetic", "tiny", 1.0, "1", "none", 0)._replace(**changes)
+
+
+def figures(store):
+    return Figures(store.records(), store)
+
+
+def test_pooled_and_typewise_figures_come_with_their_resamples(store):
+    write(store, "good", skill=0.7, **POOL)
+    hits = counts(0.7)["hits"][:, :, 0].astype(float)
+    found = figures(store)
+    pooled, part = found.replicates(cell("good"), "all", "recall@1"), found.replicates(cell("good"), "part", "recall@1")
+    assert pooled.value == pytest.approx(hits.mean())
+    assert part.value == pytest.approx(hits[:, 1].mean())
+    assert pooled.values.std() == pytest.approx(np.sqrt(0.7 * 0.3 / 400), rel=0.15)
+
+
+def test_the_plain_mean_over_types_leaves_the_category_out(store):
+    write(store, "good", skill=0.7, **POOL)
+    assert figures(store).replicates(cell("good"), "all", "recall@1/all_mean").value == pytest.approx(counts(0.7)["hits"][:, 1, 0].mean())
+
+
+def test_mean_accuracy_is_over_exclusive_types(store):
+    write(store, "good", skill=0.7, **POOL)
+    assert figures(store).replicates(cell("good"), "all", "mean_accuracy").value == pytest.approx(counts(0.7)["hits"][:, 0, 0].mean())
+
+
+def test_what_has_no_counts_varies_with_the_seeds(store):
+    for seed, value in enumerate((0.4, 0.5, 0.9)):
+        write(store, "good", seed=seed, metrics={"map": value}, **POOL)
+    found = figures(store).replicates(cell("good"), "all", "map")
+    assert found.value == pytest.approx(0.6)
+    assert found.values.std() > 0.05
+    assert figures(store).replicates(cell("good"), "all", "f2") is None
+
+
+def of_classes(seed):
+    """Arrays and labels in which the class of the first type is drawn, and the prediction is right in four of five."""
+    rng = np.random.default_rng(seed)
+    truth = np.random.default_rng(9).integers(2, size=200)
+    top = np.where(rng.random(200) < 0.8, truth, 1 - truth)
+    arrays = counts(0.5, seed)
+    arrays["top_classes"] = np.stack([np.stack([top, 1 - top, *[np.full(200, -1)] * 3], axis=1)] * 2, axis=1).astype(np.int16)
+    arrays["per_class/f2/part"] = np.array([0.25, 0.5, np.nan])
+    labels = {"category": np.eye(2, dtype=np.int8)[truth], "part": np.zeros((200, 3), dtype=np.int8)}
+    return arrays, labels, truth, top
+
+
+def test_figures_of_a_class(store):
+    arrays, labels, truth, top = of_classes(0)
+    write(store, "good", arrays=arrays, split="test", **POOL)
+    store.save_split("d" * 64, "test", SCHEMA, labels)
+    found = figures(store)
+    hit, tried, there = ((truth == 1) & (top == 1)).sum(), (top == 1).sum(), (truth == 1).sum()
+    assert found.replicates(cell("good"), "skirt", "f1@1").value == pytest.approx(2 * hit / (tried + there))
+    recall = found.replicates(cell("good"), "skirt", "recall@1")
+    assert recall.value == pytest.approx(hit / there)
+    assert recall.values.std() == pytest.approx(np.sqrt(0.8 * 0.2 / there), rel=0.2)
+    assert found.replicates(cell("good"), "hood", "f2").value == 0.5
+    assert found.replicates(cell("good"), "bow", "f2") is None
+    assert found.replicates(cell("good"), "cape", "f1@1") is None
+
+
+def test_splits_read_back(store):
+    _, labels, truth, _ = of_classes(0)
+    labels["part"][3] = (1, -1, 0)
+    store.save_split("e" * 64, "test", SCHEMA, labels)
+    schema, positives = store.load_split("e" * 64, "test")
+    assert schema == SCHEMA
+    assert positives["category"][:, 1].tolist() == (truth == 1).tolist()
+    assert positives["part"][3].tolist() == [True, False, False]
+
+
+def test_the_corrupted_mean_needs_every_condition(store):
+    for index in range(NUM_CONDITIONS):
+        arrays = counts(0.3 + 0.4 * (index % 2), seed=index)
+        write(store, "good", arrays=arrays, corruption=f"c{index // 5}", severity=1 + index % 5, **POOL)
+    expected = np.mean([counts(0.3 + 0.4 * (index % 2), seed=index)["hits"][:, :, 0].mean() for index in range(NUM_CONDITIONS)])
+    found = figures(store)
+    assert found.replicates(cell("good"), "all", "recall@1", corrupted=True).value == pytest.approx(expected)
+    assert found.statuses(cell("good"), corrupted=True, num_seeds=1) == {"ok": 75, "missing": 0}
+    one = next(record for record in store.records())
+    store.record_path(one["key"]).unlink()
+    assert figures(store).replicates(cell("good"), "all", "recall@1", corrupted=True) is None
+    assert figures(store).statuses(cell("good"), corrupted=True, num_seeds=1)["missing"] == 1
+
+
+def test_groups_on_the_same_images_compare_in_pairs(store):
+    arrays = counts(0.6)
+    better = {**arrays, "hits": arrays["hits"].copy()}
+    better["hits"][:20] = 1
+    write(store, "one", arrays=arrays, **POOL)
+    write(store, "other", arrays=better, **POOL)
+    found = figures(store)
+    difference = paired_difference(*(found.replicates(cell(name), "all", "recall@1") for name in ("other", "one")))
+    assert difference.low > 0
+
+
+def test_the_newest_record_of_a_cell_and_seed_counts(store):
+    write(store, "good", skill=0.2, finished=1.0, **POOL)
+    write(store, "good", skill=0.9, finished=2.0, **POOL)
+    assert figures(store).replicates(cell("good"), "all", "recall@1").value > 0.8
+    write(store, "good", status="failed", finished=3.0, **POOL)
+    assert figures(store).replicates(cell("good"), "all", "recall@1") is None

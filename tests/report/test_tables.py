@@ -1,0 +1,144 @@
+"""The papers' tables filled from records: figures, differences, verdicts, and what is not there."""
+
+import csv
+import io
+
+import pytest
+from handmade import counts, write
+
+from bench import tables
+from bench.report.figures import Figures
+from bench.report.tables import CSV_COLUMNS, NOT_RUN, OUTSIDE, PROTOCOL, SYNTHETIC, WITHIN, fill, to_csv, to_markdown, to_tex
+from bench.store import Store
+from bench.tables import Column, Reported, Row, Table
+
+RECALL = Column("darn", "all", "recall@1")
+CORRUPTED = Column("darn", "all", "recall@1", True)
+GAIN = Column("darn", "all", "recall@1", False, "teacher")
+POOL = {"protocol_id": "v1/darn/test/64px/native/pool=1"}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path)
+
+
+def table(*columns, paper=60.0):
+    rows = (Row("others"), Row("teacher", "mtss", "teacher"), Row("student", "mtss", "student"))
+    reported = {("others", RECALL): Reported(11.1, 100, "as printed")}
+    reported |= {(row.label, column): Reported(paper, 100, "") for row in rows[1:] for column in columns}
+    return Table("t-1", "A table", rows, tuple(columns), reported, dict.fromkeys(columns, 100.0), ("A note.",), floors=False)
+
+
+def filled(store, *columns, **options):
+    return fill(table(*columns, **options), Figures(store.records(), store))
+
+
+def cell(world, label, column=RECALL):
+    return world.cells[label, column]
+
+
+def test_a_printed_figure_stands_beside_ours_with_its_interval(store):
+    write(store, "mtss", row="student", skill=0.7, **POOL)
+    (world,) = filled(store, RECALL)
+    found = cell(world, "student")
+    ours = 100 * counts(0.7)["hits"][:, :, 0].mean()
+    assert found.ours.mean == pytest.approx(ours)
+    assert found.ours.low < ours < found.ours.high
+    assert found.delta == pytest.approx(ours - 60)
+    assert cell(world, "teacher").ours is None
+    assert cell(world, "others").ours is None
+
+
+@pytest.mark.parametrize(
+    ("source", "preset", "paper", "verdict"),
+    [
+        ("synthetic", "tiny", 70, SYNTHETIC),
+        ("synthetic", "paper", 70, SYNTHETIC),
+        ("real", "tiny", 70, PROTOCOL),
+        ("real", "paper", 100 * counts(0.7)["hits"][:, :, 0].mean() + 1, WITHIN),
+        ("real", "paper", 50, OUTSIDE),
+    ],
+)
+def test_verdicts(store, source, preset, paper, verdict):
+    write(store, "mtss", row="student", skill=0.7, source=source, preset=preset, **POOL)
+    (world,) = filled(store, RECALL, paper=paper)
+    assert world.verdict(cell(world, "student")) == verdict
+    assert world.verdict(cell(world, "teacher")) == NOT_RUN
+
+
+def test_real_and_synthetic_never_share_a_table(store):
+    for source in ("real", "synthetic"):
+        write(
+            store,
+            "mtss",
+            row="student",
+            skill=0.9 if source == "real" else 0.1,
+            source=source,
+            protocol_id=POOL["protocol_id"],
+            finished=ord(source[0]),
+        )
+    real, synthetic = filled(store, RECALL)
+    assert (real.source, synthetic.source) == ("real", "synthetic")
+    assert cell(real, "student").ours.mean > 80 > 20 > cell(synthetic, "student").ours.mean
+
+
+def test_what_failed_or_is_missing_shows_with_its_count_and_never_as_zero(store):
+    write(store, "mtss", row="student", skill=0.7, seed=0, **POOL)
+    write(store, "mtss", row="student", seed=1, status="timeout", **POOL)
+    write(store, "mtss", row="teacher", seed=0, status="failed", **POOL)
+    (world,) = filled(store, RECALL)
+    assert cell(world, "student").counts == {"ok": 1, "timeout": 1, "missing": 0}
+    assert cell(world, "student").num_seeds == 1
+    assert cell(world, "teacher").counts == {"failed": 1, "missing": 1}
+    text = to_markdown([world])
+    assert "60.00 / 1 failed, 1 missing / –" in text
+    assert "Not ok: 1 failed, 1 missing, 1 timeout." in text
+
+
+def test_a_gain_is_relative_to_its_row_and_compared_on_the_same_images(store):
+    write(store, "mtss", row="teacher", skill=0.5, **POOL)
+    write(store, "mtss", row="student", skill=0.6, **POOL)
+    (world,) = filled(store, RECALL, GAIN)
+    one, other = (counts(skill)["hits"][:, :, 0].mean() for skill in (0.5, 0.6))
+    gain = cell(world, "student", GAIN).ours
+    assert gain.mean == pytest.approx(100 * (other / one - 1))
+    assert gain.low > 0  # the same images: 0.6 finds all that 0.5 does
+    assert cell(world, "teacher", GAIN).ours is None
+
+
+def test_a_corrupted_column_needs_all_75(store):
+    for index in range(75):
+        write(store, "mtss", row="student", skill=0.4, seed=0, corruption=f"c{index // 5}", severity=index % 5 + 1, **POOL)
+    (world,) = filled(store, CORRUPTED)
+    assert cell(world, "student", CORRUPTED).ours.mean == pytest.approx(100 * counts(0.4)["hits"][:, :, 0].mean())
+
+
+def test_csv_has_a_line_a_cell(store):
+    write(store, "mtss", row="student", skill=0.7, **POOL)
+    lines = list(csv.DictReader(io.StringIO(to_csv(filled(store, RECALL)))))
+    assert tuple(lines[0]) == CSV_COLUMNS
+    assert [(line["row"], line["method"], line["verdict"]) for line in lines] == [
+        ("others", "", NOT_RUN),
+        ("teacher", "mtss/teacher", NOT_RUN),
+        ("student", "mtss/student", SYNTHETIC),
+    ]
+    assert lines[0]["note"] == "as printed"
+
+
+def test_notes_and_the_banner_are_printed(store):
+    write(store, "mtss", row="student", skill=0.7, **POOL)
+    text, tex = to_markdown(filled(store, RECALL)), to_tex(filled(store, RECALL))
+    assert "- A note." in text
+    assert "- others: as printed" in text
+    assert "SYNTHETIC" in text
+    assert "\\toprule" in tex
+    assert "$\\pm$" in tex
+
+
+def test_every_table_renders_without_any_record(store):
+    for name in tables.names():
+        worlds = fill(tables.load(name), Figures([], store))
+        assert len(worlds) == 1
+        assert tables.load(name).title in to_markdown(worlds)
+        assert to_csv(worlds).startswith("table,")
