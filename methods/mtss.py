@@ -14,6 +14,11 @@ Differences from the paper:
 - Label vectors start at unit length, since their gradient shrinks with their length and only their direction is used.
 - Images are mirrored and shifted by up to an eighth (augment, student_augment); the paper names no augmentation. Teachers and student
   see the same view. Without student_augment the teachers run once over the pool, not once an epoch.
+- "tuned" picks, for each type, the focusing exponent of tune_gammas whose teacher has the best F1@1 on validation.
+- The BCE teacher (Table 3) classifies linearly with its dictionary and a bias, on the same draws; an unknown label counts as negative, in
+  images with a positive of the type alone.
+- Table 7's corrupted images are drawn anew with every batch: so many for each clean one, each under one of the 15 corruptions at a
+  severity from 1 to 5. Teachers embed the corrupted image itself, as Eq. (4) has it.
 - share_negatives takes a batch's positives of other classes as negatives, all of them, for half the images; only preset tiny does.
 - Selection is the best F1@1 on validation (of the teacher's type, or pooled); the paper's wording suggests the test split."""
 
@@ -33,89 +38,20 @@ from methods.losses.distillation import certainty, distillation_loss
 from methods.losses.label_embedding import cosine, label_embedding_focal_loss
 from methods.parts.augment import weak_augment
 from methods.parts.backbone import Backbone
-from methods.parts.batches import ImageBatches
-from methods.parts.heads import TypeHeads
-from methods.parts.pairs import PairBatches, PairSampler, top_classes
+from methods.parts.batches import CorruptedBatches, ImageBatches
+from methods.parts.label_dictionary import LabelDictionary, Student, StudentSet, Teacher, TeacherSet
+from methods.parts.pairs import LabeledPairBatches, PairBatches, PairSampler, top_classes
 from methods.parts.seeds import seed_weights
 
 _SELECTION = "f1@1"
 _EMBED_BATCH = 256
 
 
-class LabelDictionary(nn.Module):
-    """A vector for each class of a type, Sec. 3.2. weight: (N, D), learned or a buffer. trained: bool (N,), which rows mean something."""
-
-    weight: Tensor
-    trained: Tensor
-
-    def __init__(self, num_classes: int, dim: int, *, learned: bool) -> None:
-        super().__init__()
-        weight = functional.normalize(torch.randn(num_classes, dim), dim=1)
-        if learned:
-            self.weight = nn.Parameter(weight)
-        else:
-            self.register_buffer("weight", weight)
-        self.register_buffer("trained", torch.zeros(num_classes, dtype=torch.bool))
-
-    def scores(self, embeddings: Tensor) -> Tensor:
-        """Cosines (B, N) to embeddings (B, D), Sec. 3.4; -inf for untrained rows."""
-        cosines = functional.normalize(embeddings.float(), dim=1) @ functional.normalize(self.weight.float(), dim=1).T
-        return cosines.masked_fill(~self.trained, -torch.inf)
-
-
-class Teacher(nn.Module):
-    """The expert of one attribute type: uint8 (B, 3, H, W) -> embeddings (B, D), and the dictionary learned with it."""
-
-    def __init__(self, backbone: Backbone, num_classes: int, dim: int) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.projection = nn.Linear(backbone.num_features, dim)
-        self.dictionary = LabelDictionary(num_classes, dim, learned=True)
-
-    def forward(self, images: Tensor) -> Tensor:
-        embeddings: Tensor = self.projection(self.backbone(images))
-        return embeddings
-
-    def scores(self, images: Tensor) -> Tensor:
-        """(B, N), cosines to the label embeddings."""
-        return self.dictionary.scores(self(images))
-
-
-class TeacherSet(nn.Module):
-    """All teachers, each for its own type: uint8 (B, 3, H, W) -> type -> scores."""
-
-    def __init__(self, teachers: Mapping[str, nn.Module]) -> None:
-        super().__init__()
-        self.names = tuple(teachers)
-        self.experts = nn.ModuleList(teachers.values())
-
-    def scores(self, images: Tensor) -> dict[str, Tensor]:
-        """Cosines of each teacher's embedding to its dictionary."""
-        return {name: expert.scores(images) for name, expert in zip(self.names, self.experts, strict=True)}  # type: ignore[operator]
-
-
-class Student(nn.Module):
-    """A shared backbone with one linear branch a type: uint8 (B, 3, H, W) -> type -> embeddings (B, D). It keeps the dictionaries."""
-
-    def __init__(self, backbone: Backbone, num_classes: Mapping[str, int], dim: int) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.branches = TypeHeads(backbone.num_features, dict.fromkeys(num_classes, dim))
-        self.dictionaries = nn.ModuleList(LabelDictionary(count, dim, learned=False) for count in num_classes.values())
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        embeddings: dict[str, Tensor] = self.branches(self.backbone(images))
-        return embeddings
-
-    def scores(self, images: Tensor) -> dict[str, Tensor]:
-        """Cosines of each branch's embedding to its teacher's dictionary."""
-        pairs = zip(self(images).items(), self.dictionaries, strict=True)
-        return {name: dictionary.scores(embeddings) for (name, embeddings), dictionary in pairs}  # type: ignore[operator]
-
-
 @dataclass(kw_only=True)
 class MTSS:
-    """answer: "student" or "teacher", whose predictions count. Those named student_* and beta matter for the student alone."""
+    """answer: "student", "students" (one a teacher) or "teacher", whose predictions count. Those named student_*, beta, pool_dataset and
+    corrupted_per_image matter for the student alone. pool_dataset: a data set whose images join its pool. corrupted_per_image: corrupted
+    images for each clean one of it. student_pool_share: the share of the pool that it learns from."""
 
     answer: str = "student"
     backbone: str = "resnet50"
@@ -125,6 +61,9 @@ class MTSS:
     shrink: int = 1
     embedding_dim: int = 1024  # D
     gamma: float = 1.0  # γ, Eq. (2)
+    tuned: bool = False
+    tune_gammas: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0)
+    loss: str = "ranking"  # or "bce", Table 3
     literal: bool = False
     top_classes: int = 40
     share_negatives: bool = False
@@ -138,6 +77,9 @@ class MTSS:
     decay_every_epochs: int = 10
     validate_every_epochs: int = 1
     beta: float = 1.0  # β, Eq. (4)
+    pool_dataset: str = ""
+    corrupted_per_image: float = 0.0
+    student_pool_share: float = 1.0
     student_augment: bool = True
     student_learning_rate: float = 0.4
     student_batch_size: int = 128
@@ -170,10 +112,33 @@ class MTSS:
             "student_warmup_images": 1280,
             "student_decay_every_epochs": 3,
         },
-        "contract": {"images_per_epoch": 384, "epochs": 2, "student_images_per_epoch": 512, "student_epochs": 3},
+        "contract": {"images_per_epoch": 384, "epochs": 2, "student_images_per_epoch": 512, "student_epochs": 3, "tune_gammas": (0.0, 1.0)},
+        "contract/student-pool-1k": {"student_pool_share": 0.7},  # of 240 pictures
+        "contract/student-pool-5k": {"student_pool_share": 0.7},
+        "contract/student-pool-10k": {"student_pool_share": 0.7},
+        "contract/student-pool-50k": {"student_pool_share": 0.7},
     }
-    ROWS = {"teacher": {"answer": "teacher"}, "student": {"answer": "student"}}  # noqa: RUF012
+    ROWS = {  # noqa: RUF012
+        "teacher": {"answer": "teacher"},
+        "student": {"answer": "student"},
+        "teacher-gamma0": {"answer": "teacher", "gamma": 0.0},
+        "teacher-tune": {"answer": "teacher", "tuned": True},
+        "teacher-bce": {"answer": "teacher", "loss": "bce"},
+        "student-tune": {"tuned": True},
+        "student-single": {"answer": "students"},
+        "student-mixed-domain": {"pool_dataset": "darn"},
+        "student-mixed-corrupted-1m": {"corrupted_per_image": 4.8},  # of 209,222 training images, Table 7
+        "student-mixed-corrupted-10m": {"corrupted_per_image": 47.8},
+        "student-mixed-corrupted-15m": {"corrupted_per_image": 71.7},
+        "student-pool-1k": {"student_pool_share": 0.0019},  # of FiccY's 520,000 images, Table B.1
+        "student-pool-5k": {"student_pool_share": 0.0096},
+        "student-pool-10k": {"student_pool_share": 0.0192},
+        "student-pool-50k": {"student_pool_share": 0.0962},
+        "student-pool-100k": {"student_pool_share": 0.1923},
+        "student-pool-500k": {"student_pool_share": 0.9615},
+    }
     HEADLINE = ("teacher", "student")
+    PAPER = "mtss"
     TEACHER_PARAMS = (
         "backbone",
         "pretrained",
@@ -181,7 +146,7 @@ class MTSS:
         "image_size",
         "shrink",
         "embedding_dim",
-        "gamma",
+        "loss",
         "literal",
         "top_classes",
         "share_negatives",
@@ -198,76 +163,128 @@ class MTSS:
     SCORES = "similarity"
 
     def __post_init__(self) -> None:
-        if self.answer not in ("student", "teacher"):
-            raise ValueError(f"mtss: answer is {self.answer!r}; expected 'student' or 'teacher'")
+        choices = {"answer": ("student", "students", "teacher"), "loss": ("ranking", "bce")}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"mtss: {name} is {getattr(self, name)!r}; expected {' or '.join(map(repr, known))}")
         at_least = {"gamma": 0, "beta": 0, "top_classes": 2, "embedding_dim": 1, "epochs": 1, "student_epochs": 1, "batch_size": 1}
-        for name, least in at_least.items():
+        for name, least in {**at_least, "corrupted_per_image": 0}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"mtss: {name} is {getattr(self, name)}; expected >= {least}")
+        if not 0 < self.student_pool_share <= 1:
+            raise ValueError(f"mtss: student_pool_share is {self.student_pool_share}; expected more than 0 and at most 1")
 
-    def teachers(self, schema: Schema) -> tuple[str, ...]:
-        """One for each attribute type, by its name."""
-        return schema.names
+    def teachers(self, schema: Schema) -> list[str]:
+        """One for each attribute type and focusing exponent, such as texture@1."""
+        return [f"{name}@{gamma:g}" for name in schema.names for gamma in self._gammas]
 
     def build(self, schema: Schema, teacher: str | None = None) -> nn.Module:
         """A teacher, or the network that answers, with random weights."""
         if teacher is not None:
-            return Teacher(self._backbone(), len(schema[teacher].classes), self.embedding_dim)
+            return self._teacher(schema, teacher.rpartition("@")[0])
         if self.answer == "teacher":
-            return TeacherSet({name: self.build(schema, name) for name in schema.names})
-        return self._student(schema)
+            return TeacherSet({name: self._teacher(schema, name) for name in schema.names})
+        if self.answer == "students":
+            return StudentSet({name: self._student(schema, (name,)) for name in schema.names})
+        return self._student(schema, schema.names)
 
     def fit_teacher(self, teacher: str, data: TrainingData, run: Run) -> nn.Module:
         """Trains the expert of one type on the images with a positive label of it. Raises ValueError where fewer than two classes have
         labelled images."""
-        examples, sampler = self._sampler(teacher, data.labeled)
+        kind, _, gamma = teacher.rpartition("@")
+        examples, sampler = self._sampler(kind, data.labeled)
         seed_weights(run.rng("weights"))
-        backbone = self._backbone(pretrained=self.pretrained)
-        network = Teacher(backbone, len(data.schema[teacher].classes), self.embedding_dim)
+        network = self._teacher(data.schema, kind, pretrained=self.pretrained)
         network.dictionary.trained[torch.from_numpy(sampler.classes)] = True
-        own = dataclasses.replace(data.validation, labels={teacher: data.validation.labels[teacher]})
+        batches = LabeledPairBatches if self.loss == "bce" else PairBatches
         run.train(
             "teacher",
             network,
-            self._teacher_loss,
-            PairBatches(examples, sampler, self.batch_size, self.images_per_epoch, share_negatives=self.share_negatives),
+            lambda module, batch: self._teacher_loss(module, batch, float(gamma)),
+            batches(examples, sampler, self.batch_size, self.images_per_epoch, share_negatives=self.share_negatives),
             self._teacher_recipe(),
-            validate=lambda: run.score(lambda images: {teacher: network.scores(images)}, own, _SELECTION),
+            validate=lambda: _f1(run, network, kind, data.validation),
             validate_every_epochs=self.validate_every_epochs,
         )
         return network
 
     def fit(self, data: TrainingData, teachers: Mapping[str, nn.Module], run: Run) -> None:
-        """Takes the teachers as they are, or distils them into the student over labelled and unlabelled images alike."""
-        experts = [teachers[name] for name in data.schema.names]
+        """Takes the teachers as they are, or distils them into a student, or one student each, over labelled and unlabelled images."""
+        if self.loss == "bce" and self.answer != "teacher":
+            raise ValueError("mtss: loss is 'bce', whose embeddings lie at no angle to a dictionary; expected answer='teacher' with it")
+        experts = self._experts(data, teachers, run)
         if self.answer == "teacher":
-            self.model: nn.Module = TeacherSet(teachers)
-            return
-        seed_weights(run.rng("weights"))
-        student = self._student(data.schema, pretrained=self.pretrained)
-        for dictionary, expert in zip(student.dictionaries, experts, strict=True):
-            dictionary.load_state_dict(expert.dictionary.state_dict())  # type: ignore[union-attr]
-        self.model = student
-        batches = ImageBatches([data.labeled, data.unlabeled], self.student_batch_size, self.student_images_per_epoch)
-        if not self.student_augment:
-            batches.extra = _embed_all(experts, batches, run.device)
-        run.train(
-            "student",
-            student,
-            lambda module, batch: self._student_loss(module, experts, batch),
-            batches,
-            self._student_recipe(),
-            validate=lambda: run.score(self.predict, data.validation, _SELECTION),
-            validate_every_epochs=self.validate_every_epochs,
-        )
+            self.model: nn.Module = TeacherSet(experts)
+        elif self.answer == "student":
+            self.model = self._fit_student("student", data, experts, run)
+        else:
+            self.model = StudentSet({name: self._fit_student(f"student {name}", data, {name: experts[name]}, run) for name in experts})
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """Cosines to the label embeddings."""
+        """Cosines to the label embeddings, or logits of teachers trained with BCE."""
         scores: dict[str, Tensor] = self.model.scores(images)  # type: ignore[operator]
         return scores
 
-    def _teacher_loss(self, module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+    def embed(self, images: Tensor) -> dict[str, Tensor]:
+        """Type -> embeddings (B, D), for pictures of them."""
+        embeddings: dict[str, Tensor] = self.model.embed(images)  # type: ignore[operator]
+        return embeddings
+
+    @property
+    def _gammas(self) -> tuple[float, ...]:
+        return self.tune_gammas if self.tuned else (self.gamma,)
+
+    def _experts(self, data: TrainingData, teachers: Mapping[str, nn.Module], run: Run) -> dict[str, nn.Module]:
+        """The teacher of each type; of several, the one with the best F1@1 on validation."""
+        chosen = {}
+        for kind in data.schema.names:
+            gamma = self._gammas[0]
+            if self.tuned:
+                scores = [_f1(run, teachers[f"{kind}@{each:g}"], kind, data.validation) for each in self._gammas]
+                gamma = self._gammas[int(np.argmax(np.nan_to_num(scores, nan=-1.0)))]
+                run.log(**{f"gamma/{kind}": gamma})
+            chosen[kind] = teachers[f"{kind}@{gamma:g}"]
+        return chosen
+
+    def _fit_student(self, phase: str, data: TrainingData, experts: Mapping[str, nn.Module], run: Run) -> Student:
+        seed_weights(run.rng("weights"))
+        student = self._student(data.schema, tuple(experts), pretrained=self.pretrained)
+        for dictionary, expert in zip(student.dictionaries, experts.values(), strict=True):
+            dictionary.load_state_dict(expert.dictionary.state_dict())  # type: ignore[union-attr]
+        teachers = list(experts.values())
+        own = dataclasses.replace(data.validation, labels={name: data.validation.labels[name] for name in experts})
+        run.train(
+            phase,
+            student,
+            lambda module, batch: self._student_loss(module, teachers, batch),
+            self._pool(data, teachers, run),
+            self._student_recipe(),
+            validate=lambda: run.score(student.scores, own, _SELECTION),
+            validate_every_epochs=self.validate_every_epochs,
+        )
+        return student
+
+    def _pool(self, data: TrainingData, experts: Sequence[nn.Module], run: Run) -> ImageBatches | CorruptedBatches:
+        """The images that a student learns from. Where they are never altered, the teachers' embeddings lie beside them."""
+        pool = [data.labeled, data.unlabeled, *data.extra]
+        batches = ImageBatches(pool, self.student_batch_size, self.student_images_per_epoch)
+        if self.student_pool_share < 1:
+            batches.keep(np.sort(run.rng("pool").permutation(len(batches))[: max(1, round(self.student_pool_share * len(batches)))]))
+        run.log(pool_images=len(batches))
+        if self.corrupted_per_image:
+            share = self.corrupted_per_image / (1 + self.corrupted_per_image)
+            return CorruptedBatches(batches, share, run.corruptions, run.corrupt)
+        if not self.student_augment:
+            batches.extra = _embed_all(experts, batches, run.device)
+        return batches
+
+    def _teacher_loss(self, module: nn.Module, batch: tuple[Tensor, ...], gamma: float) -> Tensor:
         assert isinstance(module, Teacher)
+        if self.loss == "bce":
+            images, targets = batch
+            logits = module.logits(module(weak_augment(images) if self.augment else images))
+            kept = module.dictionary.trained
+            return functional.binary_cross_entropy_with_logits(logits[:, kept], targets[:, kept].float())
         classes, images, *rest = batch
         embeddings = module(weak_augment(images) if self.augment else images)
         anchors = module.dictionary.weight[classes]
@@ -278,13 +295,13 @@ class MTSS:
             positive, negative = cosines.diagonal()[anchor], cosines[anchor, other]
         else:
             positive, negative = (cosine(anchors, part) for part in embeddings.chunk(2))
-        return label_embedding_focal_loss(positive, negative, self.gamma, literal=self.literal)
+        return label_embedding_focal_loss(positive, negative, gamma, literal=self.literal)
 
     def _student_loss(self, module: nn.Module, experts: Sequence[nn.Module], batch: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         """Eq. (4), summed over types."""
         assert isinstance(module, Student)
         if isinstance(batch, Tensor):
-            images = weak_augment(batch)
+            images = weak_augment(batch) if self.student_augment else batch
             targets = embed(experts, images)
         else:
             images, targets = batch
@@ -299,9 +316,11 @@ class MTSS:
         options = {"image_size": self.image_size, "shrink": self.shrink}
         return Backbone(self.backbone, pretrained=pretrained, weights_file=weights_file, **options)
 
-    def _student(self, schema: Schema, pretrained: bool = False) -> Student:
-        counts = {attribute_type.name: len(attribute_type.classes) for attribute_type in schema}
-        return Student(self._backbone(pretrained), counts, self.embedding_dim)
+    def _teacher(self, schema: Schema, kind: str, pretrained: bool = False) -> Teacher:
+        return Teacher(self._backbone(pretrained), len(schema[kind].classes), self.embedding_dim, classifies=self.loss == "bce")
+
+    def _student(self, schema: Schema, kinds: Sequence[str], pretrained: bool = False) -> Student:
+        return Student(self._backbone(pretrained), {kind: len(schema[kind].classes) for kind in kinds}, self.embedding_dim)
 
     def _sampler(self, teacher: str, labeled: Examples) -> tuple[Examples, PairSampler]:
         """The labelled images with a positive of the type among its most frequent classes, and the draws of their pairs."""
@@ -334,6 +353,12 @@ class MTSS:
             warmup_steps=self.student_warmup_images // self.student_batch_size,
             decay_every_epochs=self.student_decay_every_epochs,
         )
+
+
+def _f1(run: Run, teacher: nn.Module, kind: str, validation: Examples) -> float:
+    """F1@1 of a teacher on validation, over its own type."""
+    own = dataclasses.replace(validation, labels={kind: validation.labels[kind]})
+    return run.score(lambda images: {kind: teacher.scores(images)}, own, _SELECTION)  # type: ignore[operator]
 
 
 @torch.no_grad()

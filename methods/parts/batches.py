@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,10 +52,15 @@ class ImageBatches:
     def __init__(self, pool: Sequence[Any], batch_size: int, images_per_epoch: int = 0, extra: Tensor | None = None) -> None:
         self.pool, self.batch_size, self.extra = pool, batch_size, extra
         self.starts = np.cumsum([0, *(len(examples) for examples in pool)])
+        self.kept: np.ndarray | None = None
         self.images_per_epoch = images_per_epoch or len(self)
 
     def __len__(self) -> int:
-        return int(self.starts[-1])
+        return int(self.starts[-1]) if self.kept is None else len(self.kept)
+
+    def keep(self, positions: np.ndarray) -> None:
+        """Leaves only these positions, int64 (M,), in the pool; they are counted anew from 0."""
+        self.kept = positions
 
     def epoch(self, rng: np.random.Generator) -> list[np.ndarray]:
         """One index array a step."""
@@ -68,6 +73,7 @@ class ImageBatches:
 
     def images(self, index: np.ndarray) -> Tensor:
         """uint8 (B, 3, H, W), channels last in memory, at positions of the pool."""
+        index = index if self.kept is None else self.kept[index]
         owners = np.searchsorted(self.starts, index, side="right") - 1
         parts = [(owners == owner, examples, self.starts[owner]) for owner, examples in enumerate(self.pool)]
         found: np.ndarray | None = None
@@ -79,3 +85,32 @@ class ImageBatches:
         if found is None:
             raise ValueError("ImageBatches: a batch of no images was asked for")
         return torch.from_numpy(found).permute(0, 3, 1, 2)  # (B, H, W, 3) -> (B, 3, H, W)
+
+
+class CorruptedBatches:
+    """Batches of a pool, some of whose images are corrupted: each with chance share, under a corruption and a severity from 1 to 5
+    drawn for it. corrupt(images uint8 (1, H, W, 3), name, severity, keys uint64 (1,)) -> the same shape."""
+
+    def __init__(self, batches: ImageBatches, share: float, names: Sequence[str], corrupt: Callable[..., np.ndarray]) -> None:
+        self.batches, self.share, self.names, self.corrupt = batches, share, tuple(names), corrupt
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def epoch(self, rng: np.random.Generator) -> list[tuple[np.ndarray, ...]]:
+        """One (index, corruption or -1, severity, key) of arrays (B,) a step."""
+        plan = []
+        for index in self.batches.epoch(rng):
+            names = np.where(rng.random(len(index)) < self.share, rng.integers(len(self.names), size=len(index)), -1)
+            plan.append((index, names, rng.integers(1, 6, size=len(index)), rng.integers(2**63, size=len(index), dtype=np.uint64)))
+        return plan
+
+    def load(self, step: tuple[np.ndarray, ...]) -> Tensor:
+        """uint8 (B, 3, H, W), channels last in memory."""
+        index, names, severities, keys = step
+        images = self.batches.images(index)
+        pixels = images.permute(0, 2, 3, 1).numpy()  # (B, 3, H, W) -> (B, H, W, 3), the same memory
+        for place in np.flatnonzero(names >= 0):
+            one = slice(place, place + 1)
+            pixels[one] = self.corrupt(pixels[one], self.names[names[place]], int(severities[place]), keys[one])
+        return images

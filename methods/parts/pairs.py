@@ -92,3 +92,14 @@ class PairBatches:
         if not self.share_negatives:
             return loaded
         return *loaded, torch.from_numpy(self.sampler.positive[positives][:, classes].T.copy())
+
+
+class LabeledPairBatches(PairBatches):
+    """The same draws for losses over all classes: the positive and negative images with everything that they carry."""
+
+    def load(self, step: np.ndarray) -> tuple[Tensor, ...]:
+        """uint8 images (2B, 3, H, W) and bool (2B, C), which classes each carries; with share_negatives the positives (B) alone."""
+        _, positives, negatives = step
+        index = positives if self.share_negatives else np.concatenate([positives, negatives])
+        images = torch.from_numpy(self.examples.images(index)).permute(0, 3, 1, 2)
+        return images, torch.from_numpy(self.sampler.positive[index])

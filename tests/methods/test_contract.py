@@ -19,20 +19,18 @@ CPU = torch.device("cpu")
 
 
 def make(method, row):
-    changes = registry.entry("methods", method).constants["PRESETS"].get("contract", {})
+    presets = registry.entry("methods", method).constants["PRESETS"]
+    changes = presets.get("contract", {}) | presets.get(f"contract/{row}", {})
     return registry.method_class(method)(**spec.resolve_params(method, row, "tiny", changes))
 
 
 @cache
-def train_teachers(method, params, data, make_run):
-    """Teachers by name and the runs that trained them; rows that agree on TEACHER_PARAMS share them, as in a sweep."""
-    maker, found = registry.method_class(method)(**dict(params)), {}
-    for teacher in maker.teachers(data.schema):
-        run = make_run()
-        trained, network = maker.fit_teacher(teacher, data, run), maker.build(data.schema, teacher)
-        network.load_state_dict(trained.state_dict())  # as a stage of its own hands it over
-        found[teacher] = network.eval().requires_grad_(False), run
-    return found
+def train_teacher(method, params, teacher, data, make_run):
+    """A teacher and the run that trained it; rows that agree on its name and on TEACHER_PARAMS share it, as in a sweep."""
+    maker, run = registry.method_class(method)(**dict(params)), make_run()
+    trained, network = maker.fit_teacher(teacher, data, run), maker.build(data.schema, teacher)
+    network.load_state_dict(trained.state_dict())  # as a stage of its own hands it over
+    return network.eval().requires_grad_(False), run
 
 
 @dataclasses.dataclass
@@ -50,7 +48,9 @@ class Fitted:
 def fit(method, row, data, make_run, repeat=0):
     instance = make(method, row)
     names = registry.entry("methods", method).constants.get("TEACHER_PARAMS", ())
-    teachers = train_teachers(method, tuple((name, getattr(instance, name)) for name in names), data, make_run) if names else {}
+    params = tuple((name, getattr(instance, name)) for name in names)
+    wanted = instance.teachers(data.schema) if names else ()
+    teachers = {teacher: train_teacher(method, params, teacher, data, make_run) for teacher in wanted}
     run = make_run()
     torch.manual_seed(repeat)  # what came before must not matter
     instance.fit(data, {name: network for name, (network, _) in teachers.items()}, run)

@@ -5,12 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chisquare
 from torch import nn
 from torch.nn import functional
 
 from bench.protocol import AttributeType, Examples, Schema, TrainingData
 from bench.training import TrainingRun
-from methods.mtss import MTSS, LabelDictionary, Student, Teacher, TeacherSet, embed
+from methods.mtss import MTSS, embed
+from methods.parts.label_dictionary import LabelDictionary, Student, StudentSet, Teacher, TeacherSet
+from methods.parts.pairs import PairSampler, top_classes
 
 SMALL = {"backbone": "test_efficientnet", "pretrained": False, "image_size": 32, "embedding_dim": 8, "optimizer": "adamw",
          "learning_rate": 4e-3, "images_per_epoch": 24, "epochs": 1, "batch_size": 8, "student_images_per_epoch": 16,
@@ -39,7 +42,7 @@ def run():
 @pytest.fixture(scope="module")
 def teachers(data):
     method = MTSS(**SMALL)
-    trained = {name: method.fit_teacher(name, data, run()).requires_grad_(False) for name in SCHEMA.names}
+    trained = {name: method.fit_teacher(name, data, run()).requires_grad_(False) for name in method.teachers(SCHEMA)}
     for network in trained.values():
         network.zero_grad()  # what training left behind
     return trained
@@ -55,8 +58,8 @@ def test_untrained_rows_are_never_ranked():
 
 
 def test_classes_without_images_and_those_beyond_the_top_are_masked(data, teachers):
-    assert teachers["type"].dictionary.trained.tolist() == [True, True, True, False]
-    few = MTSS(**SMALL, top_classes=2).fit_teacher("type", data, run())
+    assert teachers["type@1"].dictionary.trained.tolist() == [True, True, True, False]
+    few = MTSS(**SMALL, top_classes=2).fit_teacher("type@1", data, run())
     assert few.dictionary.trained.tolist() == [True, True, False, False]
 
 
@@ -68,7 +71,7 @@ def test_a_teacher_sees_only_images_with_its_label(data):
             seen.append((batches.examples, batches.sampler))
 
     method = MTSS(**SMALL)
-    method.fit_teacher("x.y", data, Watch(seed=0, device=torch.device("cpu")))
+    method.fit_teacher("x.y@1", data, Watch(seed=0, device=torch.device("cpu")))
     ((kept, sampler),) = seen
     assert len(kept) == 16  # of 24
     assert kept.labels == {}
@@ -78,16 +81,16 @@ def test_a_teacher_sees_only_images_with_its_label(data):
 def test_only_the_anchors_rows_of_the_dictionary_move(data):
     """One step with anchors of classes 0 and 1: their vectors receive a gradient, no other row does."""
     method = MTSS(**SMALL, augment=False)
-    network = method.build(SCHEMA, "type")
+    network = method.build(SCHEMA, "type@1")
     images = data.labeled.batch(np.arange(8)).images
-    method._teacher_loss(network, (torch.tensor([0, 1, 0, 1]), images)).backward()
+    method._teacher_loss(network, (torch.tensor([0, 1, 0, 1]), images), 1.0).backward()
     assert network.dictionary.weight.grad.any(dim=1).tolist() == [True, True, False, False]
 
 
 @pytest.mark.parametrize("gamma", [0.0, 1.0])
 def test_teacher_loss_against_the_loop(data, gamma):
-    method = MTSS(**SMALL, gamma=gamma, augment=False)
-    network = method.build(SCHEMA, "type").eval()
+    method = MTSS(**SMALL, augment=False)
+    network = method.build(SCHEMA, "type@1").eval()
     images, classes = data.labeled.batch(np.arange(8)).images, torch.tensor([0, 1, 2, 1])
     embeddings, vectors = network(images).double(), network.dictionary.weight.double()
     total = 0.0
@@ -95,12 +98,12 @@ def test_teacher_loss_against_the_loop(data, gamma):
         positive, negative = (functional.cosine_similarity(vectors[name], embeddings[at], dim=0) for at in (index, index + 4))
         p = 1 - max(0.0, 1 - positive.item() + negative.item()) / 2
         total -= (1 - p) ** gamma * np.log(p) / 4
-    torch.testing.assert_close(method._teacher_loss(network, (classes, images)).item(), total, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(method._teacher_loss(network, (classes, images), gamma).item(), total, rtol=1e-4, atol=1e-6)
 
 
 def test_shared_negatives_average_all_pairs_of_the_batch(data):
     method = MTSS(**SMALL, augment=False, share_negatives=True)
-    network = method.build(SCHEMA, "type").eval()
+    network = method.build(SCHEMA, "type@1").eval()
     images, classes = data.labeled.batch(np.arange(4)).images, torch.tensor([0, 1, 2, 0])
     carries = classes[:, None] == classes[None, :]
     embeddings, vectors = network(images).double(), network.dictionary.weight.double()
@@ -111,7 +114,7 @@ def test_shared_negatives_average_all_pairs_of_the_batch(data):
                 cosines = [functional.cosine_similarity(vectors[classes[anchor]], embeddings[at], dim=0).item() for at in (anchor, other)]
                 p = 1 - max(0.0, 1 - cosines[0] + cosines[1]) / 2
                 terms.append(-(1 - p) * np.log(p))
-    found = method._teacher_loss(network, (classes, images, carries)).item()
+    found = method._teacher_loss(network, (classes, images, carries), 1.0).item()
     torch.testing.assert_close(found, float(np.mean(terms)), rtol=1e-4, atol=1e-6)
 
 
@@ -139,7 +142,7 @@ def test_student_loss_against_the_loop(data, teachers):
 def test_teachers_receive_no_gradient(data, teachers):
     experts = [expert.requires_grad_(True) for expert in teachers.values()]
     try:
-        student = MTSS(**SMALL)._student(SCHEMA)
+        student = MTSS(**SMALL).build(SCHEMA)
         for dictionary, expert in zip(student.dictionaries, experts, strict=True):
             dictionary.load_state_dict(expert.dictionary.state_dict())
         MTSS(**SMALL)._student_loss(student, experts, data.unlabeled.batch(np.arange(6)).images).backward()
@@ -154,7 +157,7 @@ def test_teachers_receive_no_gradient(data, teachers):
 def test_a_student_has_one_backbone_and_a_branch_a_type():
     student = MTSS(**SMALL).build(SCHEMA)
     assert isinstance(student, Student)
-    alone = sum(value.numel() for value in MTSS(**SMALL).build(SCHEMA, "type").backbone.parameters())
+    alone = sum(value.numel() for value in MTSS(**SMALL).build(SCHEMA, "type@1").backbone.parameters())
     branches = 2 * 8 * (student.backbone.num_features + 1)
     assert sum(value.numel() for value in student.parameters()) == alone + branches  # the dictionaries are buffers
     moved = [name for name, _ in student.named_buffers() if name.startswith("dictionaries")]
@@ -178,7 +181,7 @@ def test_the_pool_is_labelled_and_unlabelled_images_and_both_see_one_view(data, 
             assert len(batches) == 34
             handles = [module.register_forward_pre_hook(lambda _, args: views["student"].append(args[0].float().clone()))]
             if augment:
-                expert = teachers["type"]
+                expert = teachers["type@1"]
                 handles.append(expert.register_forward_pre_hook(lambda _, args: views["teacher"].append(args[0].float().clone())))
             step = batches.epoch(self.rng("first"))[0]
             loss(module, batches.load(step))
@@ -201,7 +204,7 @@ def test_the_row_teacher_answers_with_the_teachers(data, teachers):
     images = data.validation.batch(np.arange(5)).images
     scores = method.predict(images)
     for name, expert in teachers.items():
-        assert torch.equal(scores[name], expert.scores(images))
+        assert torch.equal(scores[name.removesuffix("@1")], expert.scores(images))
 
 
 def test_distilling_brings_the_student_to_its_teachers(data, teachers):
@@ -225,7 +228,8 @@ def test_defaults_are_the_papers():
 
 
 def test_teacher_parameters_are_those_a_teacher_uses():
-    students_own = {"answer", "beta"} | {field.name for field in dataclasses.fields(MTSS) if field.name.startswith("student_")}
+    students_own = {"answer", "beta", "pool_dataset", "corrupted_per_image", "gamma", "tuned", "tune_gammas"}  # an exponent is in the name
+    students_own |= {field.name for field in dataclasses.fields(MTSS) if field.name.startswith("student_")}
     assert set(MTSS.TEACHER_PARAMS) == {field.name for field in dataclasses.fields(MTSS)} - students_own
 
 
@@ -233,10 +237,14 @@ def test_a_type_that_cannot_be_ranked_is_named(data):
     labels = {**data.labeled.labels, "type": np.eye(4, dtype=np.int8)[np.zeros(24, dtype=int)]}
     single = dataclasses.replace(data, labeled=dataclasses.replace(data.labeled, labels=labels))
     with pytest.raises(ValueError, match=r"no pairs can be drawn for attribute type 'type': 1 classes"):
-        MTSS(**SMALL).fit_teacher("type", single, run())
+        MTSS(**SMALL).fit_teacher("type@1", single, run())
 
 
-@pytest.mark.parametrize("change", [{"answer": "both"}, {"gamma": -1.0}, {"beta": -0.5}, {"top_classes": 1}, {"epochs": 0}])
+WRONG = [{"answer": "both"}, {"loss": "mse"}, {"gamma": -1.0}, {"beta": -0.5}, {"top_classes": 1}, {"epochs": 0}]
+WRONG += [{"student_pool_share": 0.0}, {"corrupted_per_image": -1.0}]
+
+
+@pytest.mark.parametrize("change", WRONG)
 def test_errors(change):
     (name,) = change
     with pytest.raises(ValueError, match=f"mtss: {name} is {change[name]!r}; expected"):
@@ -245,6 +253,119 @@ def test_errors(change):
 
 def test_networks_are_what_build_says():
     method = MTSS(**SMALL)
-    assert isinstance(method.build(SCHEMA, "x.y"), Teacher)
+    assert isinstance(method.build(SCHEMA, "x.y@1"), Teacher)
     assert isinstance(method.build(SCHEMA), nn.Module)
-    assert method.teachers(SCHEMA) == ("type", "x.y")
+    assert method.teachers(SCHEMA) == ["type@1", "x.y@1"]
+
+
+def test_students_of_teachers_that_classify_are_refused(data, teachers):
+    with pytest.raises(ValueError, match="loss is 'bce', whose embeddings lie at no angle"):
+        MTSS(**SMALL, loss="bce").fit(data, teachers, run())
+
+
+def test_rows_of_one_exponent_share_their_teachers():
+    fixed, tuned = MTSS(**SMALL, gamma=0.5).teachers(SCHEMA), MTSS(**SMALL, tuned=True).teachers(SCHEMA)
+    assert fixed == ["type@0.5", "x.y@0.5"]
+    assert set(fixed) < set(tuned)
+    assert len(tuned) == 2 * 4
+
+
+def test_tuning_takes_the_teacher_that_is_best_on_validation(data):
+    method = MTSS(**SMALL, tuned=True, tune_gammas=(0.0, 1.0), answer="teacher")
+    networks = {name: method.build(SCHEMA, name) for name in method.teachers(SCHEMA)}
+    for name, network in networks.items():
+        network.dictionary.trained[:] = True
+        network.gamma = name
+
+    class Judge(TrainingRun):
+        def score(self, predict, examples, metric):
+            assert examples is not data.labeled
+            assert len(examples.labels) == 1
+            network = next(cell.cell_contents for cell in predict.__closure__ if isinstance(cell.cell_contents, Teacher))
+            return {"type@0": 0.3, "type@1": 0.2, "x.y@0": float("nan"), "x.y@1": 0.1}[network.gamma]
+
+    judge = Judge(seed=0, device=torch.device("cpu"))
+    method.fit(data, networks, judge)
+    assert judge.logged == {"gamma/type": 0.0, "gamma/x.y": 1.0}
+    assert [expert.gamma for expert in method.model.experts] == ["type@0", "x.y@1"]
+
+
+def test_bce_teacher_against_the_loop(data):
+    method = MTSS(**SMALL, loss="bce", answer="teacher", augment=False)
+    network = method.build(SCHEMA, "type@1").eval()
+    network.dictionary.trained[:3] = True
+    torch.nn.init.normal_(network.bias)
+    images = data.labeled.batch(np.arange(4)).images
+    targets = torch.eye(4, dtype=torch.bool)[torch.tensor([0, 1, 2, 0])]
+    total = []
+    for embedding, target in zip(network(images).double(), targets, strict=True):
+        for row in range(3):  # the fourth never trains
+            logit = (embedding * network.dictionary.weight[row].double()).sum() + network.bias[row].double()
+            total.append(-torch.log(torch.sigmoid(logit if target[row] else -logit)).item())
+    found = method._teacher_loss(network, (images, targets), 1.0)
+    torch.testing.assert_close(found.item(), float(np.mean(total)), rtol=1e-4, atol=1e-6)
+    assert network.scores(images)[:, 3].tolist() == [-torch.inf] * 4
+
+
+def test_students_of_one_teacher_each(data, teachers):
+    method = MTSS(**SMALL, answer="students", student_augment=False)
+    method.fit(data, teachers, run())
+    assert isinstance(method.model, StudentSet)
+    images = data.validation.batch(np.arange(5)).images
+    assert {name: scores.shape for name, scores in method.predict(images).items()} == {"type": (5, 4), "x.y": (5, 2)}
+    one, other = (next(student.backbone.parameters()) for student in method.model.students)
+    assert not torch.equal(one, other)
+
+
+def pool_of(method, data, teachers):
+    kept = []
+
+    class Watch(TrainingRun):
+        def train(self, name, module, loss, batches, recipe, **options):
+            kept.append(batches)
+
+    watch = Watch(seed=0, device=torch.device("cpu"))
+    method.fit(data, teachers, watch)
+    return kept[0], watch
+
+
+def test_images_of_another_data_set_join_the_pool(data, teachers):
+    more = dataclasses.replace(data, extra=(examples(7, 5, labels=False),))
+    batches, watch = pool_of(MTSS(**SMALL, student_augment=False), more, teachers)
+    assert len(batches) == watch.logged["pool_images"] == 24 + 10 + 7
+    assert np.array_equal(batches.images(np.array([40])).permute(0, 2, 3, 1)[0], more.extra[0].pixels[6])
+
+
+def test_smaller_pools_lie_inside_larger_ones(data, teachers):
+    small, _ = pool_of(MTSS(**SMALL, student_augment=False, student_pool_share=0.2), data, teachers)
+    large, _ = pool_of(MTSS(**SMALL, student_augment=False, student_pool_share=0.5), data, teachers)
+    assert (len(small), len(large)) == (7, 17)
+    assert set(small.kept) < set(large.kept)
+    expected = embed(list(teachers.values()), small.images(np.arange(7)))
+    torch.testing.assert_close(small.extra, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_corrupted_pool_leaves_the_share_of_clean_images_that_was_asked_for(data, teachers):
+    method = MTSS(**SMALL | {"student_images_per_epoch": 4000}, corrupted_per_image=3.0)
+    batches, watch = pool_of(method, data, teachers)
+    names = np.concatenate([step[1] for step in batches.epoch(watch.rng("x"))])
+    assert abs((names >= 0).mean() - 0.75) < 0.03
+    assert set(names) == set(range(-1, 15))
+    step = batches.epoch(watch.rng("x"))[0]
+    first, again = batches.load(step), batches.load(step)
+    assert torch.equal(first, again)
+    altered = (first != batches.batches.images(step[0])).flatten(1).any(dim=1)
+    assert altered.tolist() == (step[1] >= 0).tolist()
+
+
+def test_class_draws_are_uniform_over_the_top_40():
+    """Chi-square of 40,000 draws, with classes whose images differ a hundredfold in number."""
+    rng = np.random.default_rng(0)
+    counts = np.geomspace(2, 400, 60).astype(int)
+    positive = np.repeat(np.eye(60, dtype=bool), counts, axis=0)[rng.permutation(counts.sum())]
+    classes = top_classes(positive, 40)
+    assert classes.tolist() == list(range(20, 60))
+    drawn = np.concatenate([PairSampler(positive, classes).draw(np.random.default_rng(seed), 1000)[0] for seed in range(40)])
+    observed = np.bincount(drawn, minlength=60)[20:]
+    assert observed.sum() == len(drawn)
+    assert chisquare(observed).pvalue > 0.01
