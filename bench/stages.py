@@ -286,8 +286,21 @@ def _evaluate(cells: list[CellSpec], settings: Settings, store: Store, started: 
         shown = {cell.fit.key: adapt(candidates[cell.fit.key]) for cell in chosen}
         outcomes = evaluate(list(shown.values()), examples, schema, corruption, severity, corrupt=corrupt, device=device)
         by_key = {outcome.key: outcome for outcome in outcomes}
-        results += [_write_outcome(store, cell, settings, started, by_key[cell.fit.key]) for cell in chosen]
+        for cell in chosen:
+            extra = {} if cell.severity or cell.target else _embeddings(candidates[cell.fit.key], examples, device)
+            results.append(_write_outcome(store, cell, settings, started, by_key[cell.fit.key], extra))
     return results
+
+
+def _embeddings(candidate: Candidate, examples: Examples, device: torch.device) -> dict[str, np.ndarray]:
+    """Of a method that has any; they serve pictures alone, so that a fault in them costs nothing else."""
+    from bench.embeddings import first_embeddings
+
+    embed = getattr(getattr(candidate.predict, "__self__", None), "embed", None)
+    try:
+        return first_embeddings(embed, examples, device) if embed is not None else {}
+    except Exception:
+        return {}
 
 
 def _test(cell: CellSpec, settings: Settings) -> tuple[Examples, Schema, Callable[[Candidate], Candidate]]:
@@ -340,14 +353,16 @@ def _candidate(fit: FitSpec, method: Any, thresholds: Mapping[str, np.ndarray], 
     return Candidate(fit.key, method.predict, logits, thresholds or None)
 
 
-def _write_outcome(store: Store, cell: CellSpec, settings: Settings, started: float, outcome: Outcome) -> CellResult:
+def _write_outcome(
+    store: Store, cell: CellSpec, settings: Settings, started: float, outcome: Outcome, extra: Mapping[str, np.ndarray]
+) -> CellResult:
     if outcome.summary is None:
         assert outcome.error is not None
         status, reason = classify(outcome.error)
         return _write(store, cell, settings, started, status=status, reason=reason, error=_error(outcome.error))
     summary, facts = outcome.summary, store.model_facts(cell.fit.key)
     per_class = {f"per_class/{name}/{kind}": values for kind, found in summary.per_class.items() for name, values in found.items()}
-    path = store.save_arrays("predictions", cell.key, summary.arrays | per_class)
+    path = store.save_arrays("predictions", cell.key, {**summary.arrays, **per_class, **extra})
     fields = {
         "metrics": summary.metrics,
         "per_attribute": summary.per_attribute,
