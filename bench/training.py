@@ -97,12 +97,13 @@ class TrainingRun:
         self.logged.update({name: float(value) for name, value in values.items()})
 
     def audit(self, name: str, labels: Mapping[str, np.ndarray]) -> None:
-        """Logs, for each type, the share of the pool with a pseudo-label (`<name>/<type>/coverage`) and the share of these that is
+        """Logs, for each type given, the share of the pool with a pseudo-label (`<name>/<type>/coverage`) and the share of these that is
         positive among those with a known label (`.../accuracy`); nothing where no label is hidden."""
         if self.hidden_labels is None:
             return
-        for kind, truth in self.hidden_labels().items():
-            pseudo = labels[kind]
+        hidden = self.hidden_labels()
+        for kind, pseudo in labels.items():
+            truth = hidden[kind]
             if len(pseudo) != len(truth):
                 raise ValueError(f"audit {name!r}: {len(pseudo)} pseudo-labels of type {kind!r} for a pool of {len(truth)}")
             checked = np.flatnonzero((pseudo >= 0) & (truth == POSITIVE).any(axis=1))
