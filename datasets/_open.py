@@ -137,9 +137,11 @@ def _sound_index(place: _Place, options: DataOptions) -> Index:
 
 
 def _sources(place: _Place) -> list[str]:
-    """The files and folders that decide what is read: those of REQUIRED that are files, or what the loader says."""
+    """The files and folders that decide what is read: those of REQUIRED that are files, or what the loader of a generic layout says."""
     required = [file.split("|") for file in place.entry.constants.get("REQUIRED", ())]
-    if not required:
+    if place.source == "synthetic" and place.entry.constants.get("GENERIC"):
+        return ["runway.json"]  # written last, and rendered files never change
+    if not required or place.entry.constants.get("GENERIC"):
         found: list[str] = registry.load("datasets", place.entry.name).sources(place.root)
         return found
     there = [next((file for file in files if (place.root / file).exists()), files[0]) for files in required]

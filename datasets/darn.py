@@ -34,6 +34,17 @@ STANDIN = {
     "tiny": {"layout": "darn", "num": {"train": 6000, "val": 600, "test": 1200}, "long_side": 80, "seed": 0},
     "paper": {"layout": "darn", "num": {"train": 20000, "val": 2000, "test": 4000}, "long_side": 300, "seed": 0},
 }
+# the five classes of a pattern that data sets share, and what this one may call them; names that meta.json does not have do not count
+SHARED = (
+    "pattern",
+    {
+        "flower": ("flower", "flowers", "floral"),
+        "stripe": ("stripe", "stripes", "striped"),
+        "dot": ("dot", "dots", "polka dot"),
+        "check": ("check", "checked", "lattice", "plaid"),
+        "leopard": ("leopard", "leopard print"),
+    },
+)
 FILE_NAMES = {"train": "train", "val": "valid", "test": "test"}
 
 

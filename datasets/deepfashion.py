@@ -31,6 +31,17 @@ STANDIN = {
     "tiny": {"layout": "deepfashion", "num": {"train": 6000, "val": 600, "test": 1200}, "long_side": 80, "seed": 0},
     "paper": {"layout": "deepfashion", "num": {"train": 20000, "val": 2000, "test": 4000}, "long_side": 300, "seed": 0},
 }
+# the five classes of a pattern that data sets share, and what this one may call them; names that its list does not have do not count
+SHARED = (
+    "texture",
+    {
+        "flower": ("floral", "floral print", "floral pattern", "ditsy floral", "ditsy floral print", "flower", "rose", "daisy"),
+        "stripe": ("stripe", "stripes", "striped", "stripe print", "pinstripe", "pinstriped", "breton stripe", "breton", "nautical stripe"),
+        "dot": ("dot", "dots", "dotted", "polka dot", "polka dots", "polka"),
+        "check": ("check", "checked", "checkered", "plaid", "gingham", "tartan", "buffalo plaid", "tartan plaid", "grid", "grid print"),
+        "leopard": ("leopard", "leopard print", "cheetah", "cheetah print"),
+    },
+)
 _, ATTR_CLOTH, ATTR_IMG, CATEGORY_CLOTH, CATEGORY_IMG, BBOX, PARTITION = REQUIRED
 TYPES = {1: "texture", 2: "fabric", 3: "shape", 4: "part", 5: "style"}
 

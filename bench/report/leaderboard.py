@@ -17,7 +17,7 @@ COLUMNS = (
     *("mean", "ci_low", "ci_high", "n_seeds", "rank", "tied_with_best", "status"),
 )
 COUNTED = ("f1@1", "recall@1", "recall@3", "recall@5", "accuracy@1")  # from per-image counts: these have intervals
-OTHERS = ("map", "f2", "cross_entropy")
+OTHERS = ("map", "f2", "f2@0.5", "cross_entropy")
 LOWER_IS_BETTER = frozenset({"cross_entropy"})
 FLOOR = "floor/prior"
 ALL = "all"  # the attribute that stands for the pool of all types

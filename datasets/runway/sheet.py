@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from datasets.runway.garment import Garment, sample_garment
-from datasets.runway.photo import take_photo
-from datasets.runway.stand_in import layout_module, layouts
+from datasets.runway.garment import Garment
+from datasets.runway.stand_in import layout_module, layouts, sample_thing, take_thing
 
 _CAPTION_HEIGHT = 34
 
@@ -25,8 +24,8 @@ def contact_sheet(path: Path, *, names: Sequence[str] = (), rows: int = 2, colum
         cells = []
         for index in range(rows * columns):
             key = f"sheet/{name}/{seed}/{index}"
-            garment = sample_garment(random.Random(key), module.CATEGORIES, module.PATTERNS)
-            cells.append(_cell(take_photo(garment, module.DOMAIN, long_side, key).image, garment, long_side))
+            garment = sample_thing(module, "train", index, random.Random(key))
+            cells.append(_cell(take_thing(module, garment, long_side, key).image, garment, long_side))
         strips += [np.concatenate(cells[row * columns : (row + 1) * columns], 1) for row in range(rows)]
     sheet = Image.fromarray(np.concatenate(strips)).quantize(
         255, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE

@@ -15,9 +15,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
-from datasets.runway.garment import sample_garment
+from datasets.runway.garment import Garment, sample_garment
 from datasets.runway.layouts import Item, Mark
-from datasets.runway.photo import take_photo
+from datasets.runway.photo import Shot, take_photo
 
 RENDERER_VERSION = 1  # raised when any byte of a rendered data set changes
 _CHUNK = 64  # photos a worker takes at a time
@@ -55,6 +55,20 @@ def layout_module(name: str) -> ModuleType:
     return importlib.import_module(f"datasets.runway.layouts.{name}")
 
 
+def sample_thing(module: ModuleType, split: str, index: int, rng: random.Random) -> Garment:
+    """What a photo shows: what the layout's own sample draws, else a garment by its CATEGORIES and PATTERNS."""
+    sample = getattr(module, "sample", None)
+    garment: Garment = sample(split, index, rng) if sample else sample_garment(rng, module.CATEGORIES, module.PATTERNS)
+    return garment
+
+
+def take_thing(module: ModuleType, garment: Garment, long_side: int, seed: str) -> Shot:
+    """A photo: what the layout's own take makes, else one of a garment in its DOMAIN."""
+    take = getattr(module, "take", None)
+    shot: Shot = take(garment, long_side, seed) if take else take_photo(garment, module.DOMAIN, long_side, seed)
+    return shot
+
+
 def _check(root: Path, layout: str, module: ModuleType, num: Mapping[str, int], long_side: int) -> None:
     for split, count in num.items():
         if split not in module.SPLITS:
@@ -71,7 +85,7 @@ def _items(module: ModuleType, layout: str, num: Mapping[str, int], seed: int) -
     for split in module.SPLITS:
         for index in range(num.get(split, 0)):
             key = f"{layout}/{seed}/{split}/{index}"
-            garment = sample_garment(random.Random(f"{key}/garment"), module.CATEGORIES, module.PATTERNS)
+            garment = sample_thing(module, split, index, random.Random(f"{key}/garment"))
             yield Item(split, f"{key}/photo", garment, module.label(garment, random.Random(f"{key}/labels")))
 
 
@@ -85,10 +99,10 @@ def _take_all(root: Path, layout: str, items: Sequence[Item], paths: Sequence[st
 
 
 def _take(root: str, layout: str, items: Sequence[Item], paths: Sequence[str], long_side: int) -> list[Mark]:
-    domain = layout_module(layout).DOMAIN
+    module = layout_module(layout)
     marks = []
     for item, path in zip(items, paths, strict=True):
-        shot = take_photo(item.garment, domain, long_side, item.seed)
+        shot = take_thing(module, item.garment, long_side, item.seed)
         Path(root, path).write_bytes(shot.jpeg)
         height, width = shot.image.shape[:2]
         marks.append(Mark(width, height, shot.box, shot.landmarks))

@@ -114,6 +114,11 @@ CATEGORIES: Mapping[str, Category] = {
 }  # fmt: skip
 
 
+def nearest(color: RGB) -> str:
+    """The name of the colour that is closest."""
+    return min(COLORS, key=lambda name: sum((a - b) ** 2 for a, b in zip(color, COLORS[name], strict=True)))
+
+
 @cache
 def weights(text: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
     """Reads "faux fur 2 knit 1" as names and cumulative weights."""

@@ -6,6 +6,7 @@ time that reading and writing the weights takes."""
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,34 @@ class EMA:
         ema_update_(self.state, module, self.decay)
 
 
+@torch.no_grad()
+def recalibrate_batch_norm_(module: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Replaces the statistics of all batch norms by the plain mean over batches of inputs, in one pass through the module.
+
+    Averaged weights produce other activations than those that the averaged statistics describe; without this pass a network with batch
+    norm may collapse (Izmailov et al. 2018, Sec. 3.1). Momenta and modes are left as they were; only batch norms are in training mode
+    meanwhile, so that dropout stays off. Raises ValueError where there are batch norms and no batches."""
+    norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.track_running_stats]
+    if not norms:
+        return
+    modes, momenta = {part: part.training for part in module.modules()}, [norm.momentum for norm in norms]
+    module.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # cumulative: each batch counts the same
+        norm.train()
+    num_batches = 0
+    for inputs in batches:
+        module(inputs)
+        num_batches += 1
+    for part, mode in modes.items():
+        part.training = mode
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    if not num_batches:
+        raise ValueError("recalibrate_batch_norm_: no batches were given, and the statistics are lost")
+
+
 class AveragedWeights(nn.Module):
     """A network that holds the mean of num_averaged sets of weights."""
 
@@ -48,7 +77,7 @@ class SWA:
     """The mean of the weights after start_step, start_step + every, ... (Izmailov et al. 2018); the first one is copied.
 
     start_step and every are >= 1. state.module is the averaged network; its batch-norm statistics are averaged as well and are best
-    computed anew from training images."""
+    computed anew from training images by recalibrate_batch_norm_."""
 
     def __init__(self, module: nn.Module, start_step: int, every: int) -> None:
         if start_step < 1 or every < 1:

@@ -39,16 +39,17 @@ def seconds(function, *arguments):
     return time.perf_counter() - started
 
 
-def test_thresholds_against_the_precision_recall_curve(drawn):
+def test_thresholds_against_the_precision_recall_curve(drawn, record_ratio):
     """Interleaved; the fastest round of each counts."""
     np.testing.assert_array_equal(best_thresholds(*drawn), by_curve(*drawn))
     rounds = [(seconds(best_thresholds, *drawn), seconds(by_curve, *drawn)) for _ in range(25)]
     ours, theirs = (min(column) for column in zip(*rounds, strict=True))
     print(f"F2 thresholds: {1000 * ours:.2f} ms, precision_recall_curve {1000 * theirs:.1f} ms, {theirs / ours:.1f}x")
+    record_ratio("thresholds/curve", theirs / ours)
     assert theirs >= 12 * ours
 
 
-def test_thresholds_against_fbeta_at_each_score(drawn):
+def test_thresholds_against_fbeta_at_each_score(drawn, record_ratio):
     """One fbeta_score per observed score and label would take minutes: some are timed and the rest extrapolated."""
     scores, labels = drawn
     for c in (0, 2):  # a rare label and a frequent one
@@ -60,4 +61,5 @@ def test_thresholds_against_fbeta_at_each_score(drawn):
     theirs = one * sum(len(np.unique(column)) for column in scores.T)
     ours = min(seconds(best_thresholds, *drawn) for _ in range(25))
     print(f"F2 thresholds: {1000 * ours:.2f} ms, fbeta_score at each score {theirs:.0f} s (extrapolated), {theirs / ours:.0f}x")
+    record_ratio("thresholds/fbeta", theirs / ours)
     assert theirs >= 50_000 * ours

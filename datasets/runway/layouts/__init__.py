@@ -7,6 +7,9 @@ A layout is a module with
     label(garment, rng) -> labels                       what its annotators wrote down
     paths(items) -> one path an item, relative to the root
     annotate(root, items, marks) -> None                writes the annotation files
+and, where the usual way does not do,
+    sample(split, index, rng) -> Garment                instead of CATEGORIES and PATTERNS
+    take(garment, long_side, seed) -> photo.Shot        instead of DOMAIN
 """
 
 from __future__ import annotations

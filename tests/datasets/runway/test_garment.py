@@ -42,7 +42,7 @@ def test_every_sampled_value_is_in_the_vocabulary(layout):
         assert garment.details <= {"pocket", "belt", "ruffle", "fringe"}
 
 
-@pytest.mark.parametrize("layout", layouts())
+@pytest.mark.parametrize("layout", ["catalogue", "darn", "deepfashion", "imatfashion"])
 def test_shared_patterns_occur_in_every_domain_and_patterns_have_a_long_tail(layout):
     counts = Counter(garment.pattern for garment in _garments(layout))
     assert all(counts[pattern] >= 30 for pattern in vocab.SHARED_PATTERNS)  # 2 %

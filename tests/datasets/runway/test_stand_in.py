@@ -69,7 +69,7 @@ def test_photos_have_the_long_side_asked_for(layout, long_side, tmp_path):
     ("arguments", "message"),
     [
         ({"layout": "deepfasion"}, "no layout 'deepfasion'; did you mean 'deepfashion'"),
-        ({"layout": "x"}, "no layout 'x'; there are catalogue, darn, deepfashion"),
+        ({"layout": "x"}, r"no layout .x.; there are apron_food_bib_pattern, catalogue, darn, deepfashion"),
         ({"num": {"valid": 1}}, "has no split 'valid'; it has train, val, test"),
         ({"num": {"unlabeled": 1}}, "has no split 'unlabeled'"),
         ({"num": {"train": -1}}, r"num\['train'\] is -1, expected 0 or more"),
