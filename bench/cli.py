@@ -70,7 +70,7 @@ class _Parser(argparse.ArgumentParser):
 
         wrong = re.search(r"(?:unrecognized arguments: |invalid choice: ')([\w-]+)", message)
         if wrong:
-            near = difflib.get_close_matches(wrong[1], _words(self), n=1)
+            near = difflib.get_close_matches(wrong[1], set(_words(self)) - {wrong[1]}, n=1)  # another command may know it
             message += f"; did you mean {near[0]!r}?" if near else ""
         self.print_usage(sys.stderr)
         self.exit(USAGE, f"{self.prog}: error: {message}\n")
@@ -89,7 +89,7 @@ def _words(parser: argparse.ArgumentParser) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m bench", description="Benchmark harness for attribute prediction with few labels.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (_add_run, _add_report, _add_status, _add_list, _add_doctor, _add_check):
+    for add in (_add_run, _add_report, _add_status, _add_list, _add_doctor, _add_check, _add_export, _add_predict):
         add(commands)
     return parser
 
@@ -171,4 +171,33 @@ def _add_doctor(commands: argparse._SubParsersAction) -> None:
 def _add_check(commands: argparse._SubParsersAction) -> None:
     check = _add(commands, "check", "gate", "Compare a store with a baseline; exit 3 on a regression, or with nothing to compare.")
     check.add_argument("--baseline", type=Path, default=Path("results/reference"), metavar="DIR", help="a store (default %(default)s)")
+    measured = Path(os.environ.get("BENCH_KERNELS_OUT") or "results/kernels-measured.json")
+    check.add_argument(
+        "--kernels", nargs="?", type=Path, const=measured, metavar="FILE", help=f"compare speed ratios with their floors instead ({measured})"
+    )
     _add_store(check)
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    export = _add(commands, "export", "export", "Write a trained model as ONNX, checked against the original, with its classes.")
+    export.add_argument("selector", metavar="MODEL", help="METHOD, METHOD/ROW, or the first digits of a fit's key")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets model.onnx and classes.json")
+    _add_choice(export)
+
+
+def _add_predict(commands: argparse._SubParsersAction) -> None:
+    predict = _add(commands, "predict", "predict", "Name the attributes of photos.")
+    predict.add_argument("model", metavar="MODEL", help="an exported folder or model.onnx; or METHOD/ROW or a fit's key, from the store")
+    predict.add_argument("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, WebP, BMP or GIF")
+    predict.add_argument("--top", type=int, metavar="K", help="classes a type (default: 3, and all above threshold where several may hold)")
+    predict.add_argument("--json", action="store_true", help="print JSON")
+    _add_choice(predict)
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    """What tells the trained models of a store apart."""
+    parser.add_argument("--dataset", metavar="NAME", help="what it was trained on")
+    parser.add_argument("--label-fraction", type=float, metavar="SHARE", help="share of the labels")
+    parser.add_argument("--seed", type=int, metavar="N")
+    parser.add_argument("--preset", choices=("tiny", "paper"))
+    _add_store(parser)
