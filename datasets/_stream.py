@@ -11,6 +11,7 @@ from datasets._schema import Problems
 
 _CHUNK = 1 << 20  # characters
 _BLANK = " \t\r\n"
+_AFTER = tuple(f",:]}}{_BLANK}")  # what may follow a value
 
 
 def elements(root: Path, file: str, problems: Problems) -> Iterator[tuple[str, int, Any]]:
@@ -87,7 +88,7 @@ class _Text:
                 if not self._more():
                     raise
                 continue
-            if end < len(self._buffer) or not self._more():  # a number at the end of the buffer may go on
+            if self._buffer[end : end + 1] in _AFTER or not self._more():  # a number that the buffer cuts may go on: 1.5, 1.5e, 1.5e+1
                 self._at = end
                 return found
 

@@ -56,3 +56,10 @@ def test_elements_are_handed_out_before_the_file_is_read_to_its_end(tmp_path, mo
     (tmp_path / "x.json").write_text('{"a": [' + "1, " * 1000)  # cut off far behind
     found = _stream.elements(tmp_path, "x.json", Problems())
     assert [next(found) for _ in range(3)] == [("a", 0, 1), ("a", 1, 1), ("a", 2, 1)]
+
+
+@pytest.mark.parametrize("number", ["1.5e+16", "-2.25E-3", "10", "1.25"])
+def test_a_number_that_the_buffer_cuts_anywhere_is_read_whole(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(_stream, "_CHUNK", 1)
+    (tmp_path / "x.json").write_text(f'{{"a": [{number}, {number}], "b": {number}}}')
+    assert elements(tmp_path / "x.json") == [("a", 0, float(number)), ("a", 1, float(number))]

@@ -31,7 +31,7 @@ def test_same_seed_same_garment():
     assert sample_garment(random.Random("x"), "dress 1 tee 1") != sample_garment(random.Random("y"), "dress 1 tee 1")
 
 
-@pytest.mark.parametrize("layout", layouts())
+@pytest.mark.parametrize("layout", [name for name in layouts() if hasattr(layout_module(name), "CATEGORIES")])
 def test_every_sampled_value_is_in_the_vocabulary(layout):
     for garment in _garments(layout, 400):
         low, high = vocab.HEMS[garment.length]
