@@ -173,7 +173,7 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
     check.add_argument("--baseline", type=Path, default=Path("results/reference"), metavar="DIR", help="a store (default %(default)s)")
     measured = Path(os.environ.get("BENCH_KERNELS_OUT") or "results/kernels-measured.json")
     check.add_argument(
-        "--kernels", nargs="?", type=Path, const=measured, metavar="FILE", help=f"compare speed ratios with their floors instead ({measured})"
+        "--kernels", nargs="?", type=Path, const=measured, metavar="FILE", help=f"compare speed ratios with floors instead ({measured})"
     )
     _add_store(check)
 

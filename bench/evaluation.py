@@ -1,4 +1,6 @@
-"""Fan-out evaluation: each corrupted batch is made once and shown to every model."""
+"""Fan-out evaluation: each corrupted batch is made once and shown to every model, while a thread makes the next one.
+
+The thread runs beside the models because what corrupts releases the interpreter: the compiled corruptions, OpenCV and torch do."""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from bench.metrics import Summary, summarize
 from bench.protocol import Examples, Schema
+from bench.training import prefetched
 
 Predict = Callable[[Tensor], dict[str, Tensor]]
 
@@ -33,7 +36,8 @@ class Candidate:
 @dataclass
 class Outcome:
     """What became of a candidate: a summary or an error. seconds: its own predictions and metrics; images_per_second: its
-    predictions alone; shared_seconds: reading and corrupting the images, once for all candidates."""
+    predictions alone. shared_seconds: what was waited for images, once for all candidates; the part of reading and corrupting that
+    went on beside predictions is not in it, so that all seconds add up to the time that passed."""
 
     key: str
     summary: Summary | None
@@ -53,17 +57,24 @@ def evaluate(
     corrupt: Callable[[np.ndarray, str, int, np.ndarray], np.ndarray],
     device: torch.device,
     batch_size: int = 256,
+    overlap: bool = True,
 ) -> list[Outcome]:
     """One outcome a candidate, in their order. A candidate that raises an Exception, or whose scores are not (B, C) for each
     type of the schema or hold a NaN, drops out with its error, and the rest go on.
 
-    corrupt(images uint8 (B, H, W, 3), corruption, severity, keys uint64 (B,)) -> uint8 (B, H, W, 3); what it raises is raised."""
+    corrupt(images uint8 (B, H, W, 3), corruption, severity, keys uint64 (B,)) -> uint8 (B, H, W, 3); what it raises is raised.
+    overlap: read and corrupt the next batch in a thread, one batch ahead and in order; the outcomes are the same without."""
     lanes = [_Lane(candidate, schema, len(examples)) for candidate in candidates]
+    plan = _slices(len(examples), batch_size)
+
+    def load(rows: slice) -> np.ndarray:
+        return corrupt(examples.images(rows), corruption, severity, examples.keys[rows])
+
+    batches = prefetched(plan, load) if overlap and len(plan) > 1 else map(load, plan)
     shared_seconds = 0.0
-    for start in range(0, len(examples), batch_size):
-        rows = slice(start, min(start + batch_size, len(examples)))
+    for rows in plan:
         started = time.perf_counter()
-        images = _to_device(corrupt(examples.images(rows), corruption, severity, examples.keys[rows]), device)
+        images = _to_device(next(batches), device)
         shared_seconds += time.perf_counter() - started
         running = [lane for lane in lanes if lane.error is None]
         for lane in running:
@@ -74,8 +85,7 @@ def evaluate(
 def predict_all(predict: Predict, examples: Examples, device: torch.device, batch_size: int = 256) -> dict[str, np.ndarray]:
     """float32 scores (N, C) of each type. Raises ScoreError for NaN scores or types that come and go between batches."""
     scores: dict[str, np.ndarray] = {}
-    for start in range(0, len(examples), batch_size):
-        rows = slice(start, min(start + batch_size, len(examples)))
+    for rows in _slices(len(examples), batch_size):
         batch = _predict(predict, _to_device(examples.images(rows), device))
         if not scores:
             scores = {name: np.empty((len(examples), *values.shape[1:]), dtype=np.float32) for name, values in batch.items()}
@@ -117,6 +127,10 @@ class _Lane:
     def _drop(self, error: Exception) -> None:
         self.error = error
         self.scores.clear()
+
+
+def _slices(num_images: int, batch_size: int) -> list[slice]:
+    return [slice(start, min(start + batch_size, num_images)) for start in range(0, num_images, batch_size)]
 
 
 def _to_device(images: np.ndarray, device: torch.device) -> Tensor:

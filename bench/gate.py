@@ -1,10 +1,13 @@
-"""The `check` command: a store against a baseline. Nothing to compare is a failure, not a success."""
+"""The `check` command: a store against a baseline, or measured kernel ratios against their floors. Nothing to compare is a failure,
+not a success."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from pathlib import Path
 
+from bench import kernels
 from bench.cli import OK, REGRESSION
 from bench.store import Record, Store
 
@@ -21,6 +24,8 @@ class Finding:
 
 def command(options: argparse.Namespace) -> int:
     """Compares, prints what fell and returns 0 or 3."""
+    if options.kernels is not None:
+        return check_kernels(options.kernels)
     compared, findings = compare(Store(options.baseline), Store(options.store))
     for finding in findings:
         print(f"regression: {finding.cell}: {finding.text}")
@@ -29,6 +34,22 @@ def command(options: argparse.Namespace) -> int:
         return REGRESSION
     print(f"{compared} cells compared with {options.baseline}, {len(findings)} regressions")
     return REGRESSION if findings else OK
+
+
+def check_kernels(measured: Path) -> int:
+    """Compares a file of measured ratios with the committed floors."""
+    try:
+        compared, problems = kernels.compare(measured)
+    except FileNotFoundError as error:
+        print(f"nothing comparable: {error.filename} is missing; tox run -e kernels measures, {kernels.FLOORS} is committed")
+        return REGRESSION
+    for problem in problems:
+        print(f"regression: {problem}")
+    if not compared:
+        print(f"nothing comparable: no kernel stands in both {measured} and {kernels.FLOORS}")
+        return REGRESSION
+    print(f"{compared} kernels compared with {kernels.FLOORS}, {len(problems)} regressions")
+    return REGRESSION if problems else OK
 
 
 def compare(baseline: Store, current: Store) -> tuple[int, list[Finding]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -56,7 +59,7 @@ def test_equals_scoring_everything_at_once(examples, batch_size):
     assert first.summary.metrics == pytest.approx(expected.metrics, rel=1e-5)
     assert "f2" in first.summary.metrics
     np.testing.assert_array_equal(first.summary.arrays["top_classes"], expected.arrays["top_classes"])
-    assert set(first.summary.metrics) - set(second.summary.metrics) == {"cross_entropy", "f2"}
+    assert set(first.summary.metrics) - set(second.summary.metrics) == {"cross_entropy", "f2", "f2@0.5"}
     assert [(outcome.key, outcome.error) for outcome in (first, second)] == [("x", None), ("y", None)]
     assert len(corrupt.calls) == -(-25 // batch_size)  # once, not once a candidate
     assert {call[:2] for call in corrupt.calls} == {("fog", 3)}
@@ -146,6 +149,90 @@ def test_images_come_as_the_protocol_says(examples):
         return means(images)
 
     assert evaluate([Candidate("x", predict)], examples, SCHEMA, "none", 0, corrupt=Corruption(), device=CPU)[0].error is None
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 13, 25])
+def test_the_overlap_changes_nothing(examples, batch_size):
+    """Scores that depend on the images, a candidate that fails half-way and one that paints over its images."""
+
+    def painting(images):
+        scores = means(images)
+        images.zero_()
+        return scores
+
+    found = []
+    for overlap in (True, False):
+        corrupt = Corruption()
+        candidates = [Candidate("x", means), Candidate("bad", failing), Candidate("y", painting)]
+        settings = {"corrupt": corrupt, "device": CPU, "batch_size": batch_size, "overlap": overlap}
+        found.append((evaluate(candidates, examples, SCHEMA, "fog", 3, **settings), corrupt.calls))
+    (first, calls), (second, same_calls) = found
+    assert calls == same_calls
+    for one, other in zip(first, second, strict=True):
+        assert (one.key, repr(one.error)) == (other.key, repr(other.error))
+        if one.summary is not None:
+            assert one.summary.metrics == other.summary.metrics
+            assert one.summary.arrays.keys() == other.summary.arrays.keys()
+            for name, values in one.summary.arrays.items():
+                np.testing.assert_array_equal(values, other.summary.arrays[name])
+
+
+def test_the_next_batch_is_made_while_a_model_predicts(examples):
+    """Without a thread of its own the second batch would be waited for in vain."""
+    made = threading.Event()
+    calls = []
+
+    def corrupt(images, *_):
+        calls.append(len(images))
+        if len(calls) == 2:
+            made.set()
+        return images
+
+    def predict(images):
+        assert made.wait(timeout=30)
+        return means(images)
+
+    outcomes = evaluate([Candidate("x", predict)], examples, SCHEMA, "fog", 3, corrupt=corrupt, device=CPU, batch_size=10)
+    assert outcomes[0].error is None
+    assert calls == [10, 10, 5]
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+def test_what_corrupting_raises_is_raised(examples, overlap):
+    def corrupt(images, *_):
+        if len(images) < 10:  # the last batch, which a thread makes
+            raise RuntimeError("cannot corrupt")
+        return images
+
+    with pytest.raises(RuntimeError, match="cannot corrupt"):
+        evaluate([Candidate("x", means)], examples, SCHEMA, "fog", 3, corrupt=corrupt, device=CPU, batch_size=10, overlap=overlap)
+
+
+def test_no_images_are_scored_without_a_batch(examples):
+    nobody = Examples(examples.pixels, examples.rows[:0], {name: values[:0] for name, values in examples.labels.items()}, examples.keys[:0])
+    [outcome] = evaluate([Candidate("x", means)], nobody, SCHEMA, "fog", 3, corrupt=Corruption(), device=CPU)
+    assert outcome.error is None
+    assert "recall@1" not in outcome.summary.metrics
+
+
+def test_all_seconds_add_up_to_the_time_that_passed(examples):
+    """Reading that a prediction hides is nobody's: here each of three batches takes as long to make as to look at."""
+    pause = 0.05
+
+    def corrupt(images, *_):
+        time.sleep(pause)
+        return images
+
+    def predict(images):
+        time.sleep(pause)
+        return means(images)
+
+    started = time.perf_counter()
+    [outcome] = evaluate([Candidate("x", predict)], examples, SCHEMA, "fog", 3, corrupt=corrupt, device=CPU, batch_size=10)
+    passed = time.perf_counter() - started
+    assert outcome.seconds >= 3 * pause
+    assert outcome.shared_seconds >= 0.9 * pause  # the first batch has nothing to hide behind
+    assert 0.6 * passed < outcome.seconds + outcome.shared_seconds <= passed
 
 
 def test_times_belong_to_their_candidate(examples, monkeypatch):

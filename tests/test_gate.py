@@ -1,8 +1,11 @@
-"""What counts as a regression, and that nothing to compare is one."""
+"""What counts as a regression, of a store and of speed ratios, and that nothing to compare is one."""
+
+import json
 
 import pytest
 from handmade import counts, write
 
+from bench import kernels
 from bench.cli import main
 from bench.store import Store
 
@@ -53,3 +56,85 @@ def test_nothing_comparable_fails(stores, filled, capsys):
         write(stores[filled], "good", skill=0.8)
     assert check(stores) == 3
     assert "nothing comparable" in capsys.readouterr().out
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with floors for two kernels."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BENCH_KERNELS_OUT", raising=False)
+    (tmp_path / "results").mkdir()
+    floors = {"loss": {"floor": 10, "goal": 15}, "ranks": {"floor": 0.5, "goal": 1}}
+    (tmp_path / kernels.FLOORS).write_text(json.dumps({"kernels": floors}))
+    return tmp_path
+
+
+def measured(**ratios):
+    """Writes ratios where a session of the kernel tests would."""
+    kernels.write_measured(kernels.measured_path(), "short", {name: {"ratio": value} for name, value in ratios.items()})
+
+
+def test_ratios_at_or_above_their_floors_pass(place, capsys):
+    measured(loss=10.0, ranks=0.7)
+    assert main(["check", "--kernels"]) == 0
+    assert capsys.readouterr().out == "2 kernels compared with results/kernels.json, 0 regressions\n"
+
+
+def test_a_slower_kernel_fails_by_name_ratio_and_floor(place, capsys):
+    measured(loss=9.5, ranks=0.7)
+    assert main(["check", "--kernels"]) == 3
+    assert "regression: loss: 9.5 times its peer, below the floor of 10\n" in capsys.readouterr().out
+
+
+def test_a_kernel_that_was_not_measured_fails(place, capsys):
+    measured(loss=12.0, other=3.0)
+    assert main(["check", "--kernels"]) == 3
+    printed = capsys.readouterr().out
+    assert "regression: ranks: not measured; its floor is 0.5\n1 kernels compared" in printed
+
+
+def test_a_ratio_that_is_no_number_fails(place, capsys):
+    measured(loss=float("nan"), ranks=0.7)
+    assert main(["check", "--kernels"]) == 3
+    assert "loss: nan times its peer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ratios", [None, {}, {"other": 3.0}])
+def test_no_ratio_to_compare_fails(place, ratios, capsys):
+    if ratios is not None:
+        measured(**ratios)
+    assert main(["check", "--kernels"]) == 3
+    assert "nothing comparable" in capsys.readouterr().out
+
+
+def test_absent_floors_are_nothing_to_compare(place, capsys):
+    measured(loss=12.0, ranks=0.7)
+    (place / kernels.FLOORS).unlink()
+    assert main(["check", "--kernels"]) == 3
+    assert "nothing comparable: results/kernels.json is missing" in capsys.readouterr().out
+
+
+def test_another_file_by_option_and_by_environment(place, monkeypatch):
+    monkeypatch.setenv("BENCH_KERNELS_OUT", str(place / "there.json"))
+    measured(loss=12.0, ranks=0.7)
+    assert not (place / kernels.MEASURED).exists()
+    assert main(["check", "--kernels"]) == 0
+    monkeypatch.delenv("BENCH_KERNELS_OUT")
+    assert main(["check", "--kernels"]) == 3
+    assert main(["check", "--kernels", "there.json"]) == 0
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"kernels": []}', '{"kernels": {"loss": 3}}', '{"kernels": {"loss": {"ratio": "12"}}}', b"\xff"]
+)
+def test_damaged_files_are_refused(place, content, capsys):
+    (place / "bad.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert main(["check", "--kernels", "bad.json"]) == 2
+    assert "bad.json" in capsys.readouterr().err
+
+
+def test_a_floor_that_is_no_number_is_refused(place, capsys):
+    measured(loss=12.0)
+    (place / kernels.FLOORS).write_text('{"kernels": {"loss": {"floor": "high"}}}')
+    assert main(["check", "--kernels"]) == 2
+    assert "results/kernels.json: loss: a floor is expected, a number" in capsys.readouterr().err

@@ -63,7 +63,7 @@ def measure(size, num):
 
 
 @pytest.mark.parametrize(("size", "num"), [(224, 2), (64, 16)])
-def test_corruptions(size, num, record_property):
+def test_corruptions(size, num, record_property, record_ratio):
     table = measure(size, num)
     ratios = {name: peer.sum() / native.sum() for name, (native, peer) in table.items()}
     native, peer = (sum(times[side].sum() for times in table.values()) for side in (0, 1))
@@ -75,6 +75,8 @@ def test_corruptions(size, num, record_property):
     print(f"75 copies: {native:.1f} ms, {peer:.0f} ms by the peer: {peer / native:.1f}; geometric mean of ratios {mean:.1f}")
     print(f"one thread: {1000 / native:.1f} images/s for all 75, {75000 / native:.0f} copies/s")
     record_property(f"total/{size}", peer / native)
+    record_ratio(f"corruptions/{size}", peer / native)
+    record_ratio(f"glass_blur/{size}", ratios["glass_blur"])
     assert peer / native >= FLOORS[size]
     assert ratios["glass_blur"] >= GLASS_FLOOR
     assert min(ratios[name] for name in FASTER_THAN_PEER) > 1

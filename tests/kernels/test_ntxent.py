@@ -78,11 +78,13 @@ def test_they_are_the_same_loss(views):
         torch.testing.assert_close(found[1], expected[1], rtol=1e-3, atol=1e-7)
 
 
-def test_time(views):
+def test_time(views, record_ratio):
     """Interleaved; the fastest round of each counts. Goals 10 and 3, measured here 21 and 5."""
     rounds = [[seconds(function, views) for function in (ours, gather, plain)] for _ in range(4)]
     mine, gathered, whole = (min(column) for column in zip(*rounds, strict=True))
     print(f"NT-Xent N={NUM}: {1000 * mine:.0f} ms, gather {gathered / mine:.1f}x, plain {whole / mine:.1f}x")
+    record_ratio("nt_xent/gather", gathered / mine)
+    record_ratio("nt_xent/plain", whole / mine)
     assert gathered > 10 * mine
     assert whole > 3 * mine
 
@@ -99,9 +101,10 @@ def peak_bytes(function, views):
     return peak
 
 
-def test_memory(views):
+def test_memory(views, record_ratio):
     """Measured 41 times here. The gather grows with the square of the batch, ours with the batch."""
     step(ours, views)  # the gradients' own memory is there from here on
     mine, gathered = peak_bytes(ours, views), peak_bytes(gather, views)
     print(f"NT-Xent N={NUM}: {mine / 1e6:.1f} MB, gather {gathered / 1e6:.0f} MB, {gathered / mine:.0f}x")
+    record_ratio("nt_xent/memory", gathered / mine)
     assert gathered > 30 * mine

@@ -41,7 +41,7 @@ def timed(function, *arguments):
     return time.perf_counter() - started, found
 
 
-def test_all_classes_at_once_against_one_after_another(features):
+def test_all_classes_at_once_against_one_after_another(features, record_ratio):
     """Measured 12 times, twice. The fastest round of each counts; SciPy's is the mean over 16 classes, times their number."""
     graph = neighbor_graph(features, K)
     matrix = csr_array((graph.weights.numpy(), graph.neighbors.numpy(), graph.offsets.numpy()), shape=(NUM, NUM))
@@ -58,10 +58,11 @@ def test_all_classes_at_once_against_one_after_another(features):
     ours = min(one[0] for one, _ in rounds)
     peer = min(other[0] for _, other in rounds) * CLASSES / 16
     print(f"propagation {NUM} x {CLASSES}: {1000 * ours:.0f} ms, SciPy {1000 * peer:.0f} ms, {peer / ours:.1f}x")
+    record_ratio("propagation/scipy", peer / ours)
     assert peer > 5 * ours
 
 
-def test_neighbours_against_scikit_learn(features):
+def test_neighbours_against_scikit_learn(features, record_ratio):
     """Exact both, and both limited by the same products: measured 1 to 1.2 times its speed. Ours may cost half more, no further."""
     unit = torch.nn.functional.normalize(features, dim=1)
 
@@ -73,4 +74,5 @@ def test_neighbours_against_scikit_learn(features):
     assert same > 0.999
     ours, peer = (min(pair[side][0] for pair in rounds) for side in (0, 1))
     print(f"neighbours of {NUM} x {DIM}: {ours:.2f} s, scikit-learn {peer:.2f} s, {peer / ours:.1f}x")
+    record_ratio("neighbors/scikit-learn", peer / ours)
     assert ours < 1.5 * peer
