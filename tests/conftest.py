@@ -24,14 +24,3 @@ def realdata():
         message = "BENCH_REALDATA is not set to a folder of real photographs"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     return Path(folder).resolve()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Tests that share fits or fixtures run in one worker: those of a file, and those of a row in the contract suite."""
-    for item in items:
-        name = item.path.name
-        row = getattr(item, "callspec", None)
-        if name == "test_contract.py" and row is not None and "fitted" in row.params:
-            name += "/".join(row.params["fitted"])
-        item.add_marker(pytest.mark.xdist_group(name))
