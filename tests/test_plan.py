@@ -1,5 +1,7 @@
 """From axes to cells to stages, each teacher and each fit once."""
 
+import dataclasses
+
 import pytest
 
 from bench import plan, registry
@@ -128,3 +130,45 @@ def test_a_wrong_choice_of_rows_is_refused(text, message):
 
 def test_evaluations_hold_at_most_the_models_that_fit():
     assert plan.MAX_MODELS_PER_EVALUATION >= 8
+
+
+POOLED = PLANTED.replace('answer: str = "student"', 'answer: str = "student", pool_dataset: str = ""').replace(
+    '"sharp": {"gamma": 2.0}', '"mixed": {"pool_dataset": "darn"}'
+)
+
+
+def test_a_pool_of_another_data_set_changes_the_fit_by_its_content_and_leaves_the_teachers_alone(tmp_path):
+    (tmp_path / "methods" / "pooled.py").write_text(POOLED)
+    registry._read.cache_clear()
+    [plain] = cells_of([("pooled", "student")], datasets=("deepfashion",))
+    [mixed] = cells_of([("pooled", "mixed")], datasets=("deepfashion",))
+    assert (mixed.fit.data.pool, mixed.fit.data.pool_hash) == ("darn", "d" * 64)
+    assert mixed.fit.key != plain.fit.key
+    assert mixed.fit.teacher("color").key == plain.fit.teacher("color").key
+    assert mixed.datasets == ("deepfashion", "darn")
+    elsewhere = dataclasses.replace(
+        mixed.fit, params={**mixed.fit.params, "pool_dataset": "x"}, data=dataclasses.replace(mixed.fit.data, pool="x")
+    )
+    assert elsewhere.key == mixed.fit.key  # a name is no content
+    changed = dataclasses.replace(mixed.fit, data=dataclasses.replace(mixed.fit.data, pool_hash="f" * 64))
+    assert changed.key != mixed.fit.key
+
+
+def test_a_data_set_is_no_pool_beside_itself(tmp_path):
+    (tmp_path / "methods" / "pooled.py").write_text(POOLED)
+    registry._read.cache_clear()
+    assert cells_of([("pooled", "mixed")], datasets=("darn",)) == []
+
+
+def test_a_transfer_shares_the_fit_and_is_a_cell_of_its_own():
+    sweep = Sweep(
+        [("plain", "")], ["deepfashion"], [1.0], [1.0], [0], [("none", 0), ("fog", 3)], "tiny", transfers=[("deepfashion", "darn")]
+    )
+    cells = make_cells(sweep, FACTS)
+    assert [cell.dataset for cell in cells] == ["deepfashion", "deepfashion", "deepfashion->darn", "deepfashion->darn"]
+    assert len({cell.key for cell in cells}) == 4
+    assert len({cell.fit.key for cell in cells}) == 1
+    assert len({cell.protocol_id for cell in cells}) == 2
+    fit, *evaluations = stages_of(cells)
+    assert [cell.dataset for cell in fit.cells] == ["deepfashion", "deepfashion->darn"]
+    assert [[cell.dataset for cell in stage.cells] for stage in evaluations] == [["deepfashion"], ["deepfashion->darn"]]

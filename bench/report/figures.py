@@ -104,10 +104,12 @@ class Group:
             return None
 
     def _plain(self, values: Sequence[float | None]) -> Replicates | None:
-        """A metric without counts a image: only seeds are resampled."""
+        """A metric without counts of its images: only seeds are resampled, and one seed gives no interval."""
         known = [value for value in values if value is not None]
         if not known or len(known) < len(values):
             return None
+        if len(known) == 1:
+            return Replicates(known[0], np.full(NUM_RESAMPLES, np.nan), num_images=0)
         return combine_seeds([np.full(1 + NUM_RESAMPLES, value) for value in known], num_images=0)
 
     def _of_class(self, name: str, metric: str) -> Replicates | None:

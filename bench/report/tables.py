@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from bench.report.figures import Cell, Figures
 from bench.spec import row_label
-from bench.statistics import Interval, Replicates
+from bench.statistics import Interval, Replicates, mean_replicates
 from bench.tables import Column, Reported, Row, Table, covers, floor_rows
 
 WITHIN, OUTSIDE, PROTOCOL, NOT_RUN, SYNTHETIC = "within", "outside", "protocol differs", "not run", "not comparable: synthetic"
@@ -21,6 +21,7 @@ CSV_COLUMNS = (
     *("table", "source", "preset", "row", "method", "dataset", "attribute", "metric", "condition", "paper", "ours", "ci_low", "ci_high"),
     *("delta", "verdict", "n_seeds", "ok", "missing", "failed", "note"),
 )
+AVERAGE = "average"  # the attribute whose gain is the mean gain over a table's types
 _MARKS = {WITHIN: "=", OUTSIDE: "≠", PROTOCOL: "p", SYNTHETIC: "s", NOT_RUN: "–", "": ""}
 _LEGEND = (
     "Each cell: paper / ours ± half the 95 % interval / difference and verdict. = within our interval, ≠ outside, p protocol differs, "
@@ -144,16 +145,23 @@ def place_of(row: Row, column: Column, source: str, preset: str) -> Cell:
 
 
 def replicates_of(table: Table, figures: Figures, row: Row, column: Column, source: str, preset: str) -> Replicates | None:
-    """Our figure of a cell; a gain is relative to the same figure of another row, in parts of one."""
-    attribute, metric = column.attribute, row.metrics.get(column.metric, column.metric)
-    own = figures.replicates(place_of(row, column, source, preset), attribute, metric, corrupted=column.corrupted)
+    """Our figure of a cell; a gain is relative to the same figure of another row, in parts of one, and that of the attribute "average"
+    the mean gain over the table's types."""
     if not column.gain:
-        return own
-    base_row = table.row(column.gain)
-    base = figures.replicates(place_of(base_row, column, source, preset), attribute, metric, corrupted=column.corrupted)
-    if own is None or base is None or row.label == base_row.label:
+        metric = row.metrics.get(column.metric, column.metric)
+        cell = place_of(row, column, source, preset)
+        return figures.replicates(cell, column.attribute, metric, corrupted=column.corrupted)
+    if row.label == column.gain or row.method == "floor":
         return None
-    return Replicates(own.value / base.value - 1, own.values / base.values - 1, own.num_images)
+    if column.attribute == AVERAGE:
+        kinds = [each.attribute for each in table.columns if each == column._replace(attribute=each.attribute, gain="")]
+        gains = [replicates_of(table, figures, row, column._replace(attribute=kind), source, preset) for kind in kinds]
+        known = [gain for gain in gains if gain is not None]
+        return mean_replicates(known) if known and len(known) == len(gains) else None
+    plain = column._replace(gain="")
+    own = replicates_of(table, figures, row, plain, source, preset)
+    base = replicates_of(table, figures, table.row(column.gain), plain, source, preset)
+    return None if own is None or base is None else Replicates(own.value / base.value - 1, own.values / base.values - 1, own.num_images)
 
 
 def _interval(replicates: Replicates, scale: float) -> Interval | None:
@@ -183,7 +191,8 @@ def _text(world: World, cell: Filled) -> str:
     if cell.ours is None:
         lost = [f"{count} {status}" for status, count in sorted(cell.counts.items()) if count and status != "ok"]
         return " / ".join(part for part in (paper, ", ".join(lost), _MARKS[world.verdict(cell)]) if part)
-    ours = f"{cell.ours.mean:.{digits}f} ± {(cell.ours.high - cell.ours.low) / 2:.{digits}f}"
+    half = (cell.ours.high - cell.ours.low) / 2
+    ours = f"{cell.ours.mean:.{digits}f}{'' if math.isnan(half) else f' ± {half:.{digits}f}'}"
     delta = "" if cell.delta is None else f"{cell.delta:+.{digits}f} {_MARKS[world.verdict(cell)]}"
     return " / ".join(part for part in (paper, ours, delta) if part)
 
@@ -202,7 +211,7 @@ def _notes(table: Table) -> list[str]:
 
 def _csv_line(world: World, cell: Filled) -> list[object]:
     column, ours = cell.column, cell.ours
-    figures = ("", "", "") if ours is None else tuple(f"{value:.6g}" for value in ours)
+    figures = ("", "", "") if ours is None else tuple("" if math.isnan(value) else f"{value:.6g}" for value in ours)
     return [
         *(
             world.table.name,

@@ -142,3 +142,22 @@ def test_every_table_renders_without_any_record(store):
         assert len(worlds) == 1
         assert tables.load(name).title in to_markdown(worlds)
         assert to_csv(worlds).startswith("table,")
+
+
+def test_the_average_gain_is_the_mean_over_the_types_of_the_table(store):
+    columns = [Column("darn", kind, "recall@1") for kind in ("category", "part")]
+    average = Column("darn", "average", "recall@1", False, "teacher")
+    write(store, "mtss", row="teacher", skill=0.5, **POOL)
+    write(store, "mtss", row="student", skill=0.6, **POOL)
+    (world,) = filled(store, *columns, average)
+    one, other = (counts(skill)["hits"][:, :, 0].mean(axis=0) for skill in (0.5, 0.6))
+    assert cell(world, "student", average).ours.mean == pytest.approx(100 * (other / one - 1).mean())
+
+
+def test_one_seed_of_a_metric_without_counts_has_no_interval(store):
+    column = Column("darn", "all", "map")
+    write(store, "mtss", row="student", metrics={"map": 0.25}, **POOL)
+    (world,) = filled(store, column)
+    assert "60.00 / 25.00 / -35.00 s" in to_markdown([world])
+    [line] = [line for line in csv.DictReader(io.StringIO(to_csv([world]))) if line["row"] == "student"]
+    assert (line["ours"], line["ci_low"], line["ci_high"]) == ("25", "", "")
