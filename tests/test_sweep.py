@@ -172,7 +172,14 @@ def test_ctrl_c_ends_with_130_and_says_what_was_interrupted(place, launcher):
     (place / "plugins" / "methods" / "slow").touch()
     words = ("--methods", "unlucky", "--seeds", "10-11", "--severities", "0", "--launcher", launcher)
     arguments = command("run", "--datasets", f"folder:{place / 'photos'}", "--label-fractions", "1", *words)
-    driver = subprocess.Popen(arguments, cwd=place, env=environment(place, place / "plugins"), stderr=subprocess.PIPE, text=True)
+    driver = subprocess.Popen(
+        arguments,
+        cwd=place,
+        env=environment(place, place / "plugins"),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's children ignore it
+    )
     for line in driver.stderr:
         if line.startswith("[1/2] ok"):
             break
