@@ -157,7 +157,7 @@ class JDStyle:
             "pretrained": False,
             "image_size": 64,
             "shrink": 2,
-            "images_per_epoch": 1536,
+            "images_per_epoch": 3072,
             "head_epochs": 1,
             "optimizer": "adamw",
             "weight_decay": 0.05,
@@ -200,7 +200,7 @@ class JDStyle:
             "quorum": 4,
         },
     }
-    HEADLINE = ("wbce", "vote")
+    HEADLINE = ("wbce",)
     TEACHER_PARAMS = (
         "small",
         "pretrained",
