@@ -293,14 +293,11 @@ def _evaluate(cells: list[CellSpec], settings: Settings, store: Store, started: 
 
 
 def _embeddings(candidate: Candidate, examples: Examples, device: torch.device) -> dict[str, np.ndarray]:
-    """Of a method that has any; they serve pictures alone, so that a fault in them costs nothing else."""
+    """Of a method that has any."""
     from bench.embeddings import first_embeddings
 
     embed = getattr(getattr(candidate.predict, "__self__", None), "embed", None)
-    try:
-        return first_embeddings(embed, examples, device) if embed is not None else {}
-    except Exception:
-        return {}
+    return first_embeddings(embed, examples, device) if embed is not None else {}
 
 
 def _test(cell: CellSpec, settings: Settings) -> tuple[Examples, Schema, Callable[[Candidate], Candidate]]:

@@ -36,15 +36,14 @@ from methods.parts import lars, residual_attention
 from methods.parts.augment import weak_augment
 from methods.parts.augment_strong import crop_augment, strong_augment
 from methods.parts.backbone import Backbone
-from methods.parts.batches import ImageBatches, epoch_order, steps_of
+from methods.parts.batches import ImageBatches
 from methods.parts.heads import TypeHeads
+from methods.parts.mixed import KnownBatches, MixedBatches, Targets
 from methods.parts.propagation import Graph, neighbor_graph, propagate, propagate_binary
 from methods.parts.seeds import seed_weights
 
 _PROCEDURES = ("supervised", "cr", "lp", "lp-cr")
 _EMBED_BATCH = 256
-
-Targets = dict[str, tuple[Tensor, Tensor]]  # type -> what each image is to answer, and how much that counts
 
 
 class Contrastive(nn.Module):
@@ -77,48 +76,6 @@ class Classifier(nn.Module):
         super().train(mode)
         self.backbone.train(mode and not self.frozen)
         return self
-
-
-class MixedBatches:
-    """Images with and without labels in one batch, labelled ones first; an epoch goes through the unlabelled ones.
-
-    images: those with labels, then those without. targets: a row for each image. num_labeled, num_unlabeled: of one batch. draws: of
-    unlabelled images an epoch, 0 for each once. Without unlabelled images the labelled ones fill both parts."""
-
-    def __init__(
-        self, images: ImageBatches, targets: Targets, sizes: tuple[int, int], num_labeled: int, num_unlabeled: int, draws: int = 0
-    ) -> None:
-        self.images, self.targets, self.sizes = images, targets, sizes
-        self.num_labeled, self.num_unlabeled, self.draws = num_labeled, num_unlabeled, draws
-
-    def epoch(self, rng: np.random.Generator) -> list[np.ndarray]:
-        """One index array a step."""
-        labeled, unlabeled = self.sizes
-        first = labeled if unlabeled else 0
-        pool = first + epoch_order(rng, unlabeled or labeled, self.draws or unlabeled or labeled)
-        steps = steps_of(pool, self.num_unlabeled)
-        known = epoch_order(rng, labeled, len(steps) * self.num_labeled).reshape(len(steps), self.num_labeled)
-        return [np.concatenate(pair) for pair in zip(known, steps, strict=True)]
-
-    def load(self, step: np.ndarray) -> tuple[Tensor, Targets]:
-        """uint8 (B, 3, H, W) and the targets of these images."""
-        return self.images.images(step), _rows(self.targets, step)
-
-
-class KnownBatches:
-    """Labelled images alone, with their targets."""
-
-    def __init__(self, images: ImageBatches, targets: Targets, num_labeled: int, batch_size: int, draws: int = 0) -> None:
-        self.images, self.targets, self.num_labeled, self.batch_size = images, targets, num_labeled, batch_size
-        self.draws = draws or num_labeled
-
-    def epoch(self, rng: np.random.Generator) -> list[np.ndarray]:
-        """One index array a step."""
-        return steps_of(epoch_order(rng, self.num_labeled, self.draws), self.batch_size)
-
-    def load(self, step: np.ndarray) -> tuple[Tensor, Targets]:
-        """uint8 (B, 3, H, W) and the targets of these images."""
-        return self.images.images(step), _rows(self.targets, step)
 
 
 @dataclass(kw_only=True)
@@ -506,11 +463,6 @@ def weighted_loss(logits: Mapping[str, Tensor], targets: Targets, exclusive: Map
             losses = (functional.binary_cross_entropy_with_logits(values.float(), target, reduction="none") * weights).mean(dim=1)
         terms.append(losses.sum() / divisor)
     return torch.stack(terms).mean()
-
-
-def _rows(targets: Targets, step: np.ndarray) -> Targets:
-    index = torch.from_numpy(step)
-    return {name: (target[index], weights[index]) for name, (target, weights) in targets.items()}
 
 
 def _recipe(optimizer: str, weight_decay: float, **options: Any) -> Recipe:

@@ -4,39 +4,43 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.cli import FAILED, OK
-from bench.store import Store, replacing, write_whole
+from bench.store import Store, write_whole
+
+if TYPE_CHECKING:
+    from bench.report.figures import Figures
 
 
 def command(options: argparse.Namespace) -> int:
     """Writes leaderboard.{csv,md,tex} and prints the overview."""
+    from bench.report.figures import Figures
     from bench.report.leaderboard import build
     from bench.report.render import overview, to_markdown, to_tex
 
     store = Store(options.store)
-    frame = build(store.records(), store.load_arrays)
+    records = list(store.records())
+    frame = build(records, store.load_arrays)
     if frame.empty:
         print(f"no record in {options.store}; python -m bench run makes some")
         return FAILED
     texts = {"csv": frame.to_csv(index=False, float_format="%.6f"), "md": to_markdown(frame), "tex": to_tex(frame)}
     for ending, text in texts.items():
-        with replacing(options.out / f"leaderboard.{ending}") as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_whole(options.out / f"leaderboard.{ending}", text.encode())
     print(overview(frame))
-    names = _write_tables(options.out, store)
+    names = _write_tables(options.out, Figures(records, store))
     print(f"written: {options.out}/leaderboard.csv, .md, .tex, and tables/*.csv, .md, .tex of {', '.join(names) or 'no table'}")
     return OK
 
 
-def _write_tables(out: Path, store: Store) -> list[str]:
+def _write_tables(out: Path, figures: Figures) -> list[str]:
     """The papers' tables that any record belongs to; returns their names."""
     from bench import tables
-    from bench.report.figures import Figures
     from bench.report.plots import of_table
     from bench.report.tables import fill, to_csv, to_markdown, to_tex
 
-    figures, written = Figures(store.records(), store), []
+    written = []
     for name in tables.names():
         worlds = fill(tables.load(name), figures)
         if not worlds[0].source:

@@ -9,8 +9,9 @@ from torch.nn import functional
 
 from bench.protocol import AttributeType, Examples, Schema, TrainingData
 from bench.training import TrainingRun
-from methods.naver import Classifier, KnownBatches, MixedBatches, Naver, weighted_loss
+from methods.naver import Classifier, Naver, weighted_loss
 from methods.parts.batches import ImageBatches
+from methods.parts.mixed import KnownBatches, MixedBatches
 
 SMALL = {"backbone": "test_resnet", "image_size": 32, "simclr_dim": 8, "simclr_schedule": "constant", "simclr_epochs": 1,
          "simclr_batch_size": 8, "simclr_draws": 8, "schedule": "constant", "labeled_epochs": 1, "labeled_batch_size": 8,
