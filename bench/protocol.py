@@ -221,6 +221,10 @@ class Run(Protocol):
     def score(self, predict: Callable[[Tensor], dict[str, Tensor]], examples: Examples, metric: str) -> float:
         """A metric of bench.metrics over examples, pooled over their types; for selection on validation."""
 
+    def thresholds(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """For a method that decides while it predicts, such as a vote: the threshold of each class (C,) with the best F2 of
+        `score >= t`. scores (N, C), labels int8 (N, C); +inf, never, for a class without a positive."""
+
     def log(self, **values: float) -> None:
         """Figures worth keeping beside the model (mask rate, pool size); never used for selection."""
 

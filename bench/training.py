@@ -92,6 +92,12 @@ class TrainingRun:
         scores = predict_all(predict, examples, self.device)
         return _pooled([(scores[name], np.asarray(labels)) for name, labels in examples.labels.items()], metric)
 
+    def thresholds(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Those of bench.thresholds. Raises ValueError if the shapes differ or a score is NaN."""
+        from bench.thresholds import best_thresholds
+
+        return best_thresholds(scores, labels)
+
     def log(self, **values: float) -> None:
         """Keeps figures beside the model; a later value replaces an earlier one of the same name."""
         self.logged.update({name: float(value) for name, value in values.items()})

@@ -1,10 +1,9 @@
-"""Apron Food Bib Pattern (Lagunas et al., 2023): 39,000 labelled and 284,000 (later 1,139,000) unlabelled photos
-of aprons and bibs, by the pattern.
+"""Apron Food Bib Pattern (Lagunas et al., 2023): 39,000 labelled and 284,000 (later 1,139,000) unlabelled photos of aprons and bibs, by
+the pattern.
 
-One exclusive type, "class", labelled by a crowd; `other` is
-neither. The set is private, so it
-comes in the generic layout of `folder:`; datasets/_crowd.py says how answers become labels. As in the paper, train and validation are
-long-tailed, and the test set has as many images of each class; so does the stand-in."""
+One exclusive type, "class", labelled by a crowd; `other` is neither. The set is private, so it comes in the generic layout of `folder:`;
+datasets/_crowd.py says how answers become labels. As in the paper, train and validation are long-tailed, and the test set has as many
+images of each class; so does the stand-in."""
 
 from __future__ import annotations
 

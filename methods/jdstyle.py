@@ -49,7 +49,6 @@ from methods.parts.heads import TypeHeads
 from methods.parts.sampling import RepeatedBatches, repeated
 from methods.parts.seeds import seed_weights
 from methods.parts.small import make_backbone
-from methods.parts.thresholds import f_beta_thresholds
 
 NETWORKS = {  # member -> timm's name, and its small relative
     "resnet18": ("resnet18", "test_resnet"),
@@ -293,7 +292,7 @@ class JDStyle:
         self.model = Vote(networks, data.schema, self.quorum).to(run.device).eval()
         labels = np.concatenate([np.asarray(data.validation.labels[name]) for name in data.schema.names], axis=1)
         for row, network in zip(self.model.thresholds, networks, strict=True):
-            row.copy_(torch.from_numpy(f_beta_thresholds(_logits(network, data.validation, run.device), labels)))
+            row.copy_(torch.from_numpy(run.thresholds(_logits(network, data.validation, run.device), labels)))
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """Logits of one network; of several, votes as scores that are >= 0 where a quorum is reached."""

@@ -528,3 +528,10 @@ def test_on_cuda_batches_are_prefetched_and_losses_run_in_bfloat16(tmp_path):
         TrainingRun(seed=0, device=device).train(
             "p", network(), lambda module, batch: loss(module, batch) * torch.inf, Regression(), recipe()
         )
+
+
+def test_thresholds_are_the_harnesses_own():
+    scores, labels = np.array([[0.1], [0.4], [0.6], [0.9]], dtype=np.float32), np.array([[0], [1], [0], [1]], dtype=np.int8)
+    assert TrainingRun(seed=0, device=CPU).thresholds(scores, labels).tolist() == pytest.approx([0.4])
+    with pytest.raises(ValueError, match="NaN"):
+        TrainingRun(seed=0, device=CPU).thresholds(np.full((4, 1), np.nan, dtype=np.float32), labels)
