@@ -83,7 +83,7 @@ class Naver:
     """procedure: "supervised", "cr", "lp" or "lp-cr". Those named ran_* matter for Residual Attention Networks (backbone "ran56" or
     "ran92"), those named simclr_* for the pre-training. *_draws: images an epoch, 0 for each once. weak_view: "crop" or "shift".
     schedule: "step" (times decay_factor at decay_every_epochs for CR and at the third stage for LP), "exponential" (times decay_factor
-    each epoch), "cosine" or "constant"."""
+    each epoch), "cosine" or "constant". labeled_repeats: how often at most an epoch shows a labelled image in the first stage, 0 for no limit."""
 
     procedure: str = "lp-cr"
     backbone: str = "ran92"
@@ -122,6 +122,7 @@ class Naver:
     labeled_epochs: int = 20
     labeled_batch_size: int = 64
     labeled_draws: int = 0
+    labeled_repeats: int = 0
     pseudo_epochs: int = 10
     late_epochs: int = 14
     pseudo_labeled: int = 2  # labelled images of a batch
@@ -167,10 +168,11 @@ class Naver:
             "validate_every_epochs": 3,
             "labeled_epochs": 6,
             "labeled_batch_size": 32,
-            "labeled_draws": 1024,
+            "labeled_draws": 4096,
+            "labeled_repeats": 6,
             "pseudo_epochs": 4,
             "late_epochs": 4,
-            "pseudo_labeled": 8,
+            "pseudo_labeled": 32,
             "pseudo_unlabeled": 32,
             "pseudo_draws": 1536,
             "neighbors": 10,
@@ -204,7 +206,7 @@ class Naver:
         "lp-cr-resnet101": {"procedure": "lp-cr", "backbone": "resnet101"},
         "lp-cr-ran92": {"procedure": "lp-cr", "backbone": "ran92"},
     }
-    HEADLINE = ("lp", "lp-cr")
+    HEADLINE = ("lp-cr",)
     TEACHER_PARAMS = (
         "backbone",
         "ran_width",
@@ -286,6 +288,15 @@ class Naver:
         """Logits."""
         return {name: logits.float() for name, logits in self.model(images).items()}
 
+    def attention(self, images: Tensor) -> dict[str, Tensor]:
+        """Figure 2: of each attention module "<n> before", "<n> mask" and "<n> after", (B, h, w), the mean magnitude over channels; nothing of
+        a backbone without such modules."""
+        backbone: Any = self.model.backbone
+        if not isinstance(backbone, residual_attention.AttentionBackbone):
+            return {}
+        modules = enumerate(backbone.attention_maps(images), start=1)
+        return {f"{number} {name}": maps.abs().mean(dim=1) for number, found in modules for name, maps in found._asdict().items()}
+
     def _backbone(self) -> Any:
         if self.backbone in residual_attention.NETWORKS:
             stem_stride = (self.ran_stem_stride, 2)
@@ -316,7 +327,10 @@ class _Fit:
     def labeled(self) -> None:
         """The first stage: labels alone."""
         method = self.method
-        batches = KnownBatches(self.images, self._known_targets(), self.sizes[0], method.labeled_batch_size, method.labeled_draws)
+        most = self.sizes[0] * method.labeled_repeats or method.labeled_draws
+        batches = KnownBatches(
+            self.images, self._known_targets(), self.sizes[0], method.labeled_batch_size, min(method.labeled_draws, most)
+        )
         self._train("labeled", batches, self._recipe(method.labeled_epochs), method.labeled_batch_size, consistent=slice(0, 0))
 
     def consistency(self) -> None:

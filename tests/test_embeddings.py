@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.spatial.distance import pdist
 
-from bench.embeddings import first_embeddings, principal
+from bench.embeddings import first_attention, first_embeddings, principal
 from bench.protocol import Examples
 
 
@@ -30,3 +30,12 @@ def test_the_first_images_of_each_type_are_kept():
         "embedding/part": ((300, 32), np.float16),
         "embedding/type": ((300, 3), np.float16),
     }
+
+
+def test_attention_maps_of_the_first_images_are_kept_beside_these():
+    pixels = np.random.default_rng(0).integers(0, 255, (10, 4, 4, 3), dtype=np.uint8)
+    examples = Examples(pixels, np.arange(10), {}, np.arange(10, dtype=np.uint64))
+    found = first_attention(lambda images: {"1 mask": images.float().mean(dim=1) / 255}, examples, torch.device("cpu"))
+    np.testing.assert_array_equal(found["attention/image"], pixels[:6])
+    np.testing.assert_allclose(found["attention/1 mask"], pixels[:6].mean(axis=3) / 255, atol=1e-3)
+    assert first_attention(lambda images: {}, examples, torch.device("cpu")) == {}

@@ -188,6 +188,19 @@ def test_attention_networks_are_backbones_and_show_their_maps(name):
     assert len(maps) == {"ran56": 3, "ran92": 6}[name]
 
 
+def test_attention_is_a_map_an_image_and_nothing_where_nobody_attends():
+    images = torch.randint(0, 255, (2, 3, 32, 32), dtype=torch.uint8)
+    method = Naver(backbone="ran56", ran_width=4, image_size=32)
+    method.model = method.build(SCHEMA).eval()
+    found = method.attention(images)
+    assert list(found) == [f"{number} {name}" for number in (1, 2, 3) for name in ("before", "mask", "after")]
+    first = method.model.backbone.attention_maps(images)[0]
+    torch.testing.assert_close(found["1 mask"], first.mask.mean(dim=1))
+    plain = Naver(backbone="test_resnet", image_size=32)
+    plain.model = plain.build(SCHEMA).eval()
+    assert plain.attention(images) == {}
+
+
 def test_no_label_is_read_while_pretraining(data):
     class Sealed(dict):
         def __getitem__(self, name):
