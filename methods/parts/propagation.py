@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from methods.parts.neighbors import nearest_neighbors
+
 NO_LABEL = -1
-_GROUPS_OF = 16  # columns whose maximum decides whether they are looked at one by one
-_TILE = 1024  # rows of the product of all features with all
 _BLOCK = 32  # right-hand sides solved together: wide enough for vector units, narrow enough for the cache
 
 
@@ -45,31 +45,6 @@ class PseudoLabels:
     classes: Tensor
     weights: Tensor
     class_weights: Tensor
-
-
-def nearest_neighbors(features: Tensor, k: int, *, tile: int = _TILE) -> tuple[Tensor, Tensor]:
-    """Exact neighbours of largest cosine, itself left out by identity: a twin of an image is a neighbour like any other.
-
-    features: (N, D). Returns int64 and float32 (N, min(k, N - 1)), nearest first. tile: rows of the (N, N) product held at once.
-    Raises ValueError if k < 1."""
-    if k < 1:
-        raise ValueError(f"nearest_neighbors: k is {k}; expected >= 1")
-    unit = functional.normalize(features.detach().float(), dim=1)
-    num = len(unit)
-    k = min(k, num - 1)
-    if k < 1:
-        return unit.new_empty(num, 0, dtype=torch.int64), unit.new_empty(num, 0)
-    padded = -(-num // _GROUPS_OF) * _GROUPS_OF
-    cosines = unit.new_full((min(tile, num), padded), -torch.inf)
-    parts = []
-    for start in range(0, num, tile):
-        rows = torch.arange(start, min(start + tile, num), device=unit.device)
-        part = cosines[: len(rows)]
-        torch.mm(unit[rows], unit.T, out=part[:, :num])
-        part[rows - start, rows] = -torch.inf
-        parts.append(_top(part, k))
-    values, index = (torch.cat(pieces) for pieces in zip(*parts, strict=True))
-    return index, values
 
 
 def neighbor_graph(features: Tensor, k: int = 50, power: float = 3.0) -> Graph:
@@ -153,21 +128,6 @@ def balanced_weights(classes: Tensor, num_classes: int) -> Tensor:
     """(N / C) / count, float32 (C,), over the N nodes that have a class; 1 for a class that none has."""
     counts = classes[classes >= 0].bincount(minlength=num_classes).float()
     return torch.where(counts > 0, counts.sum() / num_classes / counts.clamp_min(1.0), 1.0)
-
-
-def _top(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """topk along rows whose length is a multiple of the group size: at most k groups have a maximum as large as the k-th value, so
-    only the columns of those are compared one by one."""
-    num_rows, num_columns = values.shape
-    num_groups = num_columns // _GROUPS_OF
-    if num_groups <= 4 * k:
-        found = values.topk(k, dim=1)
-        return found.values, found.indices
-    grouped = values.view(num_rows, _GROUPS_OF, num_groups)
-    groups = grouped.amax(dim=1).topk(k, dim=1, sorted=False).indices  # (rows, k)
-    candidates = grouped.gather(2, groups[:, None].expand(-1, _GROUPS_OF, -1)).flatten(1)  # (rows, group size * k)
-    found = candidates.topk(k, dim=1)
-    return found.values, found.indices // k * num_groups + groups.gather(1, found.indices % k)
 
 
 def _conjugate_gradients(graph: Graph, sources: Tensor, alpha: float, iterations: int, tolerance: float) -> Tensor:

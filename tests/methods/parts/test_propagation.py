@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from methods.parts import propagation
 from methods.parts.propagation import (
     NO_LABEL,
     Graph,
     balanced_weights,
     diffuse,
-    nearest_neighbors,
     neighbor_graph,
     propagate,
     propagate_binary,
@@ -42,49 +40,13 @@ def seeds(labels, per_class=3):
     return found
 
 
-@pytest.mark.parametrize("tile", [7, 64, 1024])
-@pytest.mark.parametrize(("num", "k"), [(50, 5), (600, 3), (600, 9)])
-def test_neighbours_are_those_of_a_full_sort(num, k, tile):
-    rows, _ = features(num)
-    index, cosines = nearest_neighbors(rows, k, tile=tile)
-    unit = torch.nn.functional.normalize(rows, dim=1)
-    full = (unit @ unit.T).fill_diagonal_(-torch.inf)
-    values, expected = full.sort(dim=1, descending=True)
-    torch.testing.assert_close(cosines, values[:, :k])
-    assert torch.equal(index, expected[:, :k])
-
-
-def test_many_columns_take_the_way_by_groups():
-    """Enough columns that group maxima decide, with the largest values crowded into one group."""
-    generator = torch.Generator().manual_seed(0)
-    values = torch.rand(5, 4000, generator=generator)
-    values[0, ::250] += 1.0  # one column a group and step
-    values[1, 17 + 250 * torch.arange(16)] += 1.0  # all in group 17
-    found, index = propagation._top(values, 20)
-    expected = values.topk(20, dim=1)
-    assert torch.equal(found, expected.values)
-    assert torch.equal(index, expected.indices)
-
-
-def test_an_image_is_left_out_by_identity_and_its_twin_is_not():
-    rows = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    index, cosines = nearest_neighbors(rows, 2)
-    for node, others in enumerate(index.tolist()):
-        assert node not in others
-    assert [set(others) for others in index[:3].tolist()] == [{1, 2}, {0, 2}, {0, 1}]
-    assert cosines[:3].tolist() == [[1.0, 1.0]] * 3
-
-
-def test_fewer_images_than_neighbours_one_image_and_none():
-    assert nearest_neighbors(torch.eye(3), 50)[0].shape == (3, 2)
+def test_one_image_and_none():
     for num in (0, 1):
         graph = neighbor_graph(torch.ones(num, 4), 50)
         assert graph.num_nodes == num
         assert len(graph.neighbors) == 0
         labels = torch.zeros(num, dtype=torch.int64)
         assert propagate(graph, labels, 2).classes.tolist() == [0] * num
-    with pytest.raises(ValueError, match="k is 0; expected >= 1"):
-        nearest_neighbors(torch.eye(3), 0)
 
 
 def test_the_graph_is_the_normalised_one_of_the_paper():
