@@ -2,7 +2,7 @@
 
 A network with attention masks is pre-trained by SimCLR without labels; it then learns from the labels, from labels propagated over the
 graph of nearest neighbours, and at last also to answer strong views as it answers weak ones. Table 2 prints top-1 accuracies of 24.1
-(CR, consistency alone), 25.7 (LP, propagation alone) and 26.8 (LP + CR) on the Naver set; Table 1 compares backbones.
+(CR, consistency alone), 25.7 (LP, propagation alone) and 26.8 (LP + CR) on the Naver set; Table 1 compares backbones before propagation.
 `python -m bench run --methods naver --datasets naver --preset paper` trains the same on the real files.
 
 Differences from the report, and what it leaves open:
@@ -181,6 +181,8 @@ class Naver:
             "consistency_unlabeled": 32,
             "consistency_draws": 1024,
         },
+        "tiny/supervised-resnet50": {"backbone": "test_resnet"},
+        "tiny/supervised-resnet101": {"backbone": "resnet10t"},
         "tiny/lp-cr-resnet50": {"backbone": "test_resnet"},
         "tiny/lp-cr-resnet101": {"backbone": "resnet10t"},
         "contract": {
@@ -198,6 +200,10 @@ class Naver:
     }
     ROWS = {  # noqa: RUF012
         "supervised": {"procedure": "supervised"},
+        "supervised-resnet50": {"procedure": "supervised", "backbone": "resnet50"},
+        "supervised-ran56": {"procedure": "supervised", "backbone": "ran56"},
+        "supervised-resnet101": {"procedure": "supervised", "backbone": "resnet101"},
+        "supervised-ran92": {"procedure": "supervised", "backbone": "ran92"},
         "cr": {"procedure": "cr"},
         "lp": {"procedure": "lp"},
         "lp-cr": {"procedure": "lp-cr"},
