@@ -89,7 +89,7 @@ def _words(parser: argparse.ArgumentParser) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m bench", description="Benchmark harness for attribute prediction with few labels.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (_add_run, _add_report, _add_status, _add_list, _add_doctor, _add_check, _add_export, _add_predict):
+    for add in (_add_run, _add_plan, _add_report, _add_claims, _add_status, _add_list, _add_doctor, _add_check, _add_export, _add_predict):
         add(commands)
     return parser
 
@@ -105,11 +105,15 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, default=default, metavar="DIR", help="where records live (default %(default)s)")
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
+def _add_places(parser: argparse.ArgumentParser) -> None:
     cache = Path(os.environ.get("BENCH_CACHE") or Path.home() / ".cache" / "bench")
     root = Path(os.environ.get("BENCH_DATA") or cache / "data")
     parser.add_argument("--data-root", type=Path, default=root, metavar="DIR", help="holds one folder a data set (default %(default)s)")
     parser.add_argument("--cache", type=Path, default=cache, metavar="DIR", help="decoded pixels and stand-ins (default %(default)s)")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    _add_places(parser)
     parser.add_argument(
         "--data", choices=("auto", "real", "synthetic"), default="auto", help="auto renders a stand-in for a data set that is absent"
     )
@@ -119,6 +123,25 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _add_run(commands: argparse._SubParsersAction) -> None:
     run = _add(commands, "run", "run", "Run a sweep; typed again, it goes on where it stopped.")
+    _add_sweep(run)
+    run.add_argument("--dry-run", action="store_true", help="list the cells, what is cached and the predicted time; jobs with --profile")
+    run.add_argument("--follow", action="store_true", help="stay and watch the jobs (slurm launcher)")
+    run.add_argument("--hold", action="store_true", help="submit jobs that wait for `scontrol release` (slurm launcher)")
+
+
+def _add_plan(commands: argparse._SubParsersAction) -> None:
+    plan = _add(commands, "plan", "forecast", "A sweep's graph, cost and makespan; --simulate looks past one machine.")
+    _add_sweep(plan)
+    plan.add_argument("--simulate", action="store_true", help="compare ways of bundling on a simulated cluster")
+    plan.add_argument("--gpus", type=int, default=256, metavar="N", help="of the simulated cluster (default %(default)s)")
+    plan.add_argument("--cells", type=int, metavar="N", help="simulate a made-up sweep of this size instead of the one described")
+    plan.add_argument("--failure-rate", type=float, default=0.001, metavar="P", help="node failures a GPU-hour (default %(default)s)")
+    plan.add_argument("--preemption-rate", type=float, default=0.02, metavar="P", help="preemptions a GPU-hour (default %(default)s)")
+    plan.add_argument("--out", type=Path, metavar="FILE", help="write the comparison as SVG")
+    plan.set_defaults(dry_run=True, follow=False, hold=False)
+
+
+def _add_sweep(run: argparse.ArgumentParser) -> None:
     run.add_argument("--methods", default="all", metavar="LIST", help="all, NAME, NAME/ROW, NAME/*, !NAME, joined by commas")
     run.add_argument("--datasets", metavar="LIST", help="names, or folder:PATH (default deepfashion,darn; none with --transfer)")
     run.add_argument("--transfer", default="", metavar="LIST", help="TRAINED:TESTED pairs, such as deepfashion:darn")
@@ -128,25 +151,39 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
     run.add_argument("--corruptions", default="gaussian_noise,motion_blur,jpeg_compression", metavar="LIST", help="names, or all")
     run.add_argument("--severities", type=integers, default=[0, 3, 5], metavar="LIST", help="0 is clean; 0-5 or 0,3,5 (default 0,3,5)")
     run.add_argument("--seeds", type=integers, default=[0], metavar="LIST", help="0-2 or 0,1 (default 0)")
-    run.add_argument("--launcher", choices=("process", "inline"), default="process", help="where stages run (default %(default)s)")
+    launchers = ("process", "inline", "slurm")
+    run.add_argument("--launcher", choices=launchers, default="process", help="where stages run (default %(default)s)")
+    run.add_argument("--profile", default="", metavar="FILE", help="the cluster, as TOML; or the name of one in slurm/profiles")
     run.add_argument("--jobs", type=int, metavar="N", help="worker processes (default: one a CUDA device, else one a core)")
     run.add_argument(
         "--threads", type=int, default=1, metavar="N", help="threads a worker; results depend on it to the last bit (default 1)"
     )
-    run.add_argument("--timeout", type=seconds, metavar="TIME", help="hard limit a stage, such as 2h (process launcher)")
+    run.add_argument("--timeout", type=seconds, metavar="TIME", help="hard limit a stage, such as 2h (process and slurm)")
     run.add_argument("--only", choices=("failed", "missing", "stale"), help="leave every other cell alone")
     run.add_argument("--set", action="append", default=[], metavar="METHOD.NAME=VALUE", help="change a hyper-parameter; may be repeated")
     run.add_argument("--corruption-backend", choices=("native", "reference"), default="native", help="who corrupts (default %(default)s)")
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default %(default)s")
-    run.add_argument("--dry-run", action="store_true", help="list the cells, what is cached and the predicted time")
     _add_store(run)
     _add_data(run)
 
 
 def _add_report(commands: argparse._SubParsersAction) -> None:
-    report = _add(commands, "report", "report", "Write the tables.")
+    report = _add(commands, "report", "report", "Write the tables and the page.")
     report.add_argument("--out", type=Path, default=Path("results/report"), metavar="DIR", help="default %(default)s")
+    report.add_argument(
+        "--gallery", type=int, default=0, metavar="N", help="show N test photos of each data set on the page (default none)"
+    )
+    report.add_argument(
+        "--compare", nargs=2, metavar=("A", "B"), help="instead say what moved from A to B beyond noise; folders of stores, or git commits"
+    )
     _add_store(report)
+    _add_places(report)
+
+
+def _add_claims(commands: argparse._SubParsersAction) -> None:
+    claims = _add(commands, "claims", "claims", "Judge the papers' claims on a store's records.")
+    claims.add_argument("--json", action="store_true", help="print JSON")
+    _add_store(claims)
 
 
 def _add_status(commands: argparse._SubParsersAction) -> None:

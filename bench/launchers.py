@@ -9,13 +9,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from bench import stopping
 from bench.plan import Stage
 from bench.stages import Settings, StageResult, prepare_process, record_failure, run_stage
 
@@ -90,7 +91,7 @@ def run_processes(
 ) -> None:
     """Stages on `jobs` worker processes. A worker that dies or outlasts the timeout costs its own stage only and is replaced.
     Raises Interrupted on SIGINT or SIGTERM."""
-    pool = _Pool(stages, settings, on_result, on_progress, timeout_seconds)
+    pool = Pool(stages, settings, on_result, on_progress, timeout_seconds)
     try:
         pool.run(jobs)
     except KeyboardInterrupt:
@@ -100,10 +101,19 @@ def run_processes(
         pool.stop()
 
 
-class _Pool:
+class Pool:
+    """Worker processes and their stages. stop(): asked before each stage; True starts no further one."""
+
     def __init__(
-        self, stages: Sequence[Stage], settings: Settings, on_result: OnResult, on_progress: OnProgress, timeout_seconds: float | None
+        self,
+        stages: Sequence[Stage],
+        settings: Settings,
+        on_result: OnResult,
+        on_progress: OnProgress,
+        timeout_seconds: float | None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
+        self.wants_stop = stop
         self.schedule = Schedule(stages)
         self.settings, self.on_result, self.on_progress, self.timeout_seconds = settings, on_result, on_progress, timeout_seconds
         self.context = multiprocessing.get_context("spawn")
@@ -124,7 +134,7 @@ class _Pool:
                     self._kill(worker, "timeout", f"ran past the limit of {self.timeout_seconds:g} s")
 
     def _assign(self, jobs: int) -> None:
-        while True:
+        while not self.wants_stop():
             idle = [worker for worker in self.workers if worker.stage is None]
             if not idle and len(self.workers) >= jobs:
                 return
@@ -144,7 +154,8 @@ class _Pool:
         number = min(set(range(len(self.workers) + 1)) - {getattr(worker.process, "number", -1) for worker in self.workers})
         process = self.context.Process(target=_work, args=(theirs, self.settings, number, os.getpid()), daemon=True)
         process.number = number  # type: ignore[attr-defined]
-        process.start()
+        with stopping.held_back() if self.settings.launcher == "slurm" else nullcontext():
+            process.start()
         theirs.close()
         self.workers.append(_Worker(process, ours))
         return self.workers[-1]
@@ -230,6 +241,8 @@ def _lost(stage: Stage, settings: Settings, status: str, reason: str, started: f
 def _work(connection: Connection, settings: Settings, number: int, parent: int) -> None:
     """A worker's life: receive a stage, run it, send the result; end with the driver."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if settings.launcher == "slurm":
+        stopping.listen()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     devices = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if os.environ.get("CUDA_VISIBLE_DEVICES") else _cuda_devices()
     if devices:

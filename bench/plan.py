@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,11 +113,13 @@ def make_stages(
     cells: Sequence[CellSpec],
     has_model: Callable[[str], bool],
     schemas: Mapping[str, Schema],
+    pending: Collection[str] = (),
     *,
     max_models: int = MAX_MODELS_PER_EVALUATION,
 ) -> list[Stage]:
     """The stages that the given cells still need, teachers first.
 
+    pending: keys of teachers and fits that somebody else is making; they become no stages here and are needs all the same.
     A fit evaluates its own clean cell while it is loaded; corrupted cells are evaluated for many fits at a time."""
     by_fit: dict[str, list[CellSpec]] = defaultdict(list)
     for cell in cells:
@@ -125,27 +127,32 @@ def make_stages(
     stages: dict[str, Stage] = {}
     leftover: list[CellSpec] = []
     for key, group in by_fit.items():
-        if has_model(key):
+        if has_model(key) or key in pending:
             leftover += group
             continue
         fit = group[0].fit
-        needs = _add_teachers(fit, has_model, schemas, stages)
+        needs = _add_teachers(fit, has_model, schemas, stages, pending)
         for need in needs:
-            stages[need].affects += group
+            if need in stages:
+                stages[need].affects += group
         clean, corrupted = [cell for cell in group if not cell.severity], [cell for cell in group if cell.severity]
         stages[key] = Stage("fit", key, needs, clean, corrupted, fit=fit)
         leftover += corrupted
-    return [*stages.values(), *_evaluations(leftover, set(stages), max_models)]
+    return [*stages.values(), *_evaluations(leftover, {*stages, *pending}, max_models)]
 
 
 def _add_teachers(
-    fit: FitSpec, has_model: Callable[[str], bool], schemas: Mapping[str, Schema], stages: dict[str, Stage]
+    fit: FitSpec,
+    has_model: Callable[[str], bool],
+    schemas: Mapping[str, Schema],
+    stages: dict[str, Stage],
+    pending: Collection[str],
 ) -> tuple[str, ...]:
     specs = [fit.teacher(name) for name in teacher_names(fit, schemas[fit.data.dataset])]
     for spec in specs:
-        if spec.key not in stages and not has_model(spec.key):
+        if spec.key not in stages and spec.key not in pending and not has_model(spec.key):
             stages[spec.key] = Stage("teacher", spec.key, teacher=spec)
-    return tuple(spec.key for spec in specs if spec.key in stages)
+    return tuple(spec.key for spec in specs if spec.key in stages or spec.key in pending)
 
 
 def teacher_names(fit: FitSpec, schema: Schema) -> Sequence[str]:

@@ -9,12 +9,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench import launchers, registry
 from bench.cli import FAILED, INTERRUPTED, OK
-from bench.costs import CostModel
+from bench.costs import CostModel, learn
 from bench.plan import DataFacts, Stage, Sweep, make_cells, make_conditions, make_stages, select_rows, unique
 from bench.progress import Progress, cell_text, format_seconds
 from bench.protocol import Schema
@@ -54,25 +54,34 @@ class Selection:
 
 def command(options: argparse.Namespace) -> int:
     """Runs the sweep that the options describe and returns the exit code."""
-    settings, store = _settings(options), Store(options.store)
+    settings, store = make_settings(options), Store(options.store)
     selection = select(options, settings, store)
+    if options.launcher == "slurm" and not options.dry_run:
+        from bench import cluster
+
+        return cluster.command(options, settings, store, selection)
     stale = stale_keys(selection, store) if options.only == "stale" else set()
     to_do = selection.to_do(options.only, stale)
     present = [cell for cell in to_do if not selection.lacks(cell)]
     jobs = options.jobs or (1 if options.launcher == "inline" else launchers.default_jobs(options.threads))
     stages = make_stages(present, store.has_model, selection.schemas)
-    costs = CostModel(store.records() if stages else ())
+    costs = learn(store) if stages else CostModel(())
     seconds = {stage.key: costs.seconds(stage) for stage in stages}
     if options.dry_run:
-        return _dry_run(selection, to_do, stages, sum(seconds.values()) / jobs)
-    _remember(store, options, selection)
+        code = _dry_run(selection, to_do, stages, sum(seconds.values()) / jobs)
+        if options.profile:
+            from bench import cluster
+
+            print(cluster.describe(options, store, stages))
+        return code
+    remember(store, options, selection)
     progress = Progress({cell.key: cell for cell in to_do}, seconds, jobs)
     if to_do:
         progress.say(f"{len(to_do)} cells to do in {len(stages)} stages, {len(selection.cells) - len(to_do)} on record ({options.store})")
-    _record_absent(selection, to_do, settings, progress)
-    _compile_kernels(stages, progress)
+    record_absent(selection, to_do, settings, progress)
+    compile_kernels(stages, progress)
     interrupted = _launch(stages, settings, options, jobs, progress)
-    return _finish(options, selection, store, progress, interrupted)
+    return finish(options, selection, store, progress, interrupted)
 
 
 def select(options: argparse.Namespace, settings: Settings, store: Store) -> Selection:
@@ -87,8 +96,13 @@ def select(options: argparse.Namespace, settings: Settings, store: Store) -> Sel
             absent[name] = error
             facts[name] = DataFacts("real" if options.data != "synthetic" else "synthetic", "", Schema(()))
     cells = unique(cell for sweep in sweeps for cell in make_cells(sweep, facts))
-    status = {cell.key: record["status"] for cell in cells if (record := store.read(cell.key)) is not None}
-    return Selection(cells, absent, {name: fact.schema for name, fact in facts.items()}, status)
+    return refreshed(Selection(cells, absent, {name: fact.schema for name, fact in facts.items()}, {}), store)
+
+
+def refreshed(selection: Selection, store: Store) -> Selection:
+    """The selection with what is on record now."""
+    status = {cell.key: record["status"] for cell in selection.cells if (record := store.read(cell.key)) is not None}
+    return replace(selection, status=status)
 
 
 def describe(name: str, settings: Settings) -> DataFacts:
@@ -99,10 +113,14 @@ def describe(name: str, settings: Settings) -> DataFacts:
     return DataFacts(info.source, info.data_hash, info.schema)
 
 
-def _settings(options: argparse.Namespace) -> Settings:
+def make_settings(options: argparse.Namespace) -> Settings:
+    """What workers are told of the options. Raises UsageError."""
     preset = choose_preset(options.preset)
-    if options.timeout and options.launcher != "process":
-        raise UsageError("--timeout needs --launcher process: nothing can stop a stage that runs inline")
+    if options.timeout and options.launcher == "inline":
+        raise UsageError("--timeout needs --launcher process or slurm: nothing can stop a stage that runs inline")
+    for word, given in (("--profile", options.profile and not options.dry_run), ("--follow", options.follow), ("--hold", options.hold)):
+        if given and options.launcher != "slurm":
+            raise UsageError(f"{word} needs --launcher slurm")
     return Settings(
         store=str(options.store),
         data_root=str(options.data_root.expanduser()),
@@ -211,17 +229,17 @@ def _dry_run(selection: Selection, to_do: list[CellSpec], stages: Sequence[Stage
     return OK
 
 
-def _remember(store: Store, options: argparse.Namespace, selection: Selection) -> None:
+def remember(store: Store, options: argparse.Namespace, selection: Selection) -> None:
     """Notes the sweep in the store, so that `status` knows what is still to come."""
     import json
 
-    words = [word for word in options.argv if word != "--dry-run"]
+    words = [word for word in options.argv if word not in ("--dry-run", "--follow")]
     sweep = {"argv": words, "keys": [cell.key for cell in selection.cells], "written": time.time()}
     with replacing(store.root / "sweeps" / f"{digest(words)[:16]}.json") as temporary:
         temporary.write_text(json.dumps(sweep), encoding="utf-8")
 
 
-def _record_absent(selection: Selection, to_do: list[CellSpec], settings: Settings, progress: Progress) -> None:
+def record_absent(selection: Selection, to_do: list[CellSpec], settings: Settings, progress: Progress) -> None:
     from bench.stages import StageResult
 
     for name, error in selection.absent.items():
@@ -232,7 +250,7 @@ def _record_absent(selection: Selection, to_do: list[CellSpec], settings: Settin
         progress.result(stage, StageResult(status, reason, 0.0, results))
 
 
-def _compile_kernels(stages: Sequence[Stage], progress: Progress) -> None:
+def compile_kernels(stages: Sequence[Stage], progress: Progress) -> None:
     """Compiles the corruption kernels before workers would each do so; on a machine that has done it before, nothing."""
     if any(cell.severity and cell.backend == "native" for stage in stages for cell in stage.cells):
         engine = registry.load_part("datasets.corruptions")
@@ -263,7 +281,7 @@ def _as_interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _finish(options: argparse.Namespace, selection: Selection, store: Store, progress: Progress, interrupted: bool) -> int:
+def finish(options: argparse.Namespace, selection: Selection, store: Store, progress: Progress, interrupted: bool) -> int:
     records = {cell.key: record for cell in selection.cells if (record := store.read(cell.key)) is not None}
     counts = Counter(record["status"] for record in records.values())
     missing = len(selection.cells) - len(records)
@@ -276,11 +294,15 @@ def _finish(options: argparse.Namespace, selection: Selection, store: Store, pro
     if not_ok:
         again = "" if missing else " --only failed"
         say(f"to run what failed again: python -m bench {shlex.join(_without_only(options.argv))}{again}")
-    where = f" --store {options.store}" if "--store" in options.argv else ""
-    say(f"next: python -m bench report{where}" if counts["ok"] else "nothing to report")
+    say(f"next: python -m bench report{store_words(options)}" if counts["ok"] else "nothing to report")
     if interrupted:
         return INTERRUPTED
     return FAILED if not_ok else OK
+
+
+def store_words(options: argparse.Namespace) -> str:
+    """What a next command needs to find the store."""
+    return f" --store {options.store}" if "--store" in options.argv else ""
 
 
 def _without_only(words: Sequence[str]) -> list[str]:

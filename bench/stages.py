@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
 import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import registry
+from bench import leases, registry, stopping
 from bench.environment import environment, git_sha, peak_rss_mb, peak_vram_mb, reset_peaks
 from bench.plan import Stage
 from bench.protocol import DataOptions, Dataset, Examples, NoDataError, Schema, TrainingData
@@ -45,6 +47,7 @@ class Settings:
     threads: int = 1
     launcher: str = "inline"
     checkpoint_seconds: float = 30.0
+    lease_seconds: float = 0.0  # above 0: a stage is worked on by who holds its lease
 
     @property
     def data_options(self) -> DataOptions:
@@ -75,20 +78,43 @@ def run_stage(stage: Stage, settings: Settings, progress: Progress | None = None
     """Runs one stage and writes its records; an Exception ends up on the records of all cells that depend on the stage."""
     started, store = time.time(), Store(Path(settings.store))
     try:
+        stopping.check()
         prepare_process(settings.threads)
         reset_peaks()
-        if stage.kind == "teacher":
-            _run_teacher(stage, settings, store, progress)
-            cells = []
-        elif stage.kind == "fit":
-            cells = _run_fit(stage, settings, store, progress, started)
-        else:
-            cells = _evaluate(stage.cells, settings, store, started)
+        with _lease(stage, settings, store):
+            cells = _run(stage, settings, store, progress, started)
+    except stopping.Stopped as error:  # it is going to be run again
+        return StageResult("interrupted", str(error), time.time() - started, [])
     except Exception as error:
+        if stopping.requested() and classify(error)[0] == "interrupted":
+            return StageResult("interrupted", str(error), time.time() - started, [])
         status, reason = classify(error)
         cells = record_failure(stage, settings, status, reason, error=error, started=started)
         return StageResult(status, reason, time.time() - started, cells)
     return StageResult("ok", "", time.time() - started, cells)
+
+
+def _run(stage: Stage, settings: Settings, store: Store, progress: Progress | None, started: float) -> list[CellResult]:
+    if stage.kind == "teacher":
+        _run_teacher(stage, settings, store, progress)
+        return []
+    if stage.kind == "fit":
+        return _run_fit(stage, settings, store, progress, started)
+    return _evaluate(stage.cells, settings, store, started)
+
+
+def _lease(stage: Stage, settings: Settings, store: Store) -> AbstractContextManager[None]:
+    if not settings.lease_seconds:
+        return nullcontext()
+    owner, rank = slurm_job_id() or "", int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+    path = store.root / "leases" / f"{digest(stage.key)[:32]}.json"  # an evaluation's key may hold a path
+    return leases.hold(path, owner=owner, rank=rank, seconds=settings.lease_seconds)
+
+
+def slurm_job_id() -> str | None:
+    """The job that this process belongs to, as Slurm's commands know it: 17, or 17_3 for an element of an array."""
+    array, element = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{element}" if array and element else os.environ.get("SLURM_JOB_ID")
 
 
 def classify(error: BaseException) -> tuple[str, str]:
@@ -181,6 +207,7 @@ def _training_run(key: str, seed: int, data: DataSpec, settings: Settings, store
         checkpoint_dir=store.checkpoint_dir(key),
         checkpoint_seconds=settings.checkpoint_seconds,
         on_progress=progress,
+        stop=stopping.requested,
     )
 
 
@@ -193,7 +220,9 @@ def _run_teacher(stage: Stage, settings: Settings, store: Store, progress: Progr
     method = registry.method_class(spec.method)(**spec.params)
     run = _training_run(spec.key, derive_seed("teacher", spec.method, spec.teacher, spec.data.seed), spec.data, settings, store, progress)
     module = method.fit_teacher(spec.teacher, _training_data(dataset, spec.data, settings), run)
-    store.save_model(spec.key, _state(module), {"teacher": spec.teacher, **_fit_facts(dataset, spec.data, run, started)})
+    facts = {"teacher": spec.teacher, "method": spec.method, "preset": settings.preset, **_data_facts(spec.data)}
+    stopping.check()
+    store.save_model(spec.key, _state(module), facts | _fit_facts(dataset, spec.data, run, started))
     store.drop_checkpoints(spec.key)
 
 
@@ -219,6 +248,7 @@ def _train(fit: FitSpec, settings: Settings, store: Store, progress: Progress | 
     thresholds = _validation_thresholds(method, data, run.device)
     tensors = {f"model.{name}": tensor for name, tensor in _state(method.model).items()}
     tensors |= {f"thresholds.{name}": torch.from_numpy(values) for name, values in thresholds.items()}
+    stopping.check()
     store.save_model(fit.key, tensors, facts)
     store.drop_checkpoints(fit.key)
     return _candidate(fit, method, thresholds, run.device)
@@ -246,6 +276,10 @@ def _fit_facts(dataset: Dataset, data: DataSpec, run: TrainingRun, started: floa
     }
 
 
+def _data_facts(data: DataSpec) -> dict[str, Any]:
+    return {"dataset": data.dataset, "label_fraction": data.label_fraction, "seed": data.seed}
+
+
 def _finite(figures: Mapping[str, float]) -> dict[str, float]:
     """Those that JSON has a word for."""
     return {name: value for name, value in figures.items() if math.isfinite(value)}
@@ -267,6 +301,7 @@ def _validation_thresholds(method: Any, data: TrainingData, device: torch.device
 def _evaluate(cells: list[CellSpec], settings: Settings, store: Store, started: float, fitted: Candidate | None = None) -> list[CellResult]:
     """Shows each condition once to all fits that need it, and writes their records. fitted: their fit, where it is at hand."""
     from bench.evaluation import evaluate
+    from bench.groups import memberships
 
     if not cells:
         return []
@@ -280,24 +315,42 @@ def _evaluate(cells: list[CellSpec], settings: Settings, store: Store, started: 
         if cell.fit.key in candidates:
             groups.setdefault((cell.target, cell.backend, cell.corruption, cell.severity), []).append(cell)
     for (_, backend, corruption, severity), chosen in groups.items():
+        stopping.check()
         corrupt = partial(engine.corrupt, backend=backend)
         examples, schema, adapt = _test(chosen[0], settings)
         store.save_split(_data_hash(chosen[0]), chosen[0].split, schema, examples.labels)
         shown = {cell.fit.key: adapt(candidates[cell.fit.key]) for cell in chosen}
         outcomes = evaluate(list(shown.values()), examples, schema, corruption, severity, corrupt=corrupt, device=device)
         by_key = {outcome.key: outcome for outcome in outcomes}
+        members = {} if chosen[0].target else memberships(_dataset(chosen[0].fit.data, settings), examples)
         for cell in chosen:
-            extra = {} if cell.severity or cell.target else _embeddings(candidates[cell.fit.key], examples, device)
+            extra = {} if cell.severity or cell.target else _views(candidates[cell.fit.key], examples, device) | _curves(store, cell.fit)
+            extra |= members
             results.append(_write_outcome(store, cell, settings, started, by_key[cell.fit.key], extra))
     return results
 
 
-def _embeddings(candidate: Candidate, examples: Examples, device: torch.device) -> dict[str, np.ndarray]:
-    """Of a method that has any."""
-    from bench.embeddings import first_embeddings
+def _views(candidate: Candidate, examples: Examples, device: torch.device) -> dict[str, np.ndarray]:
+    """Embeddings and attention maps of a method that has any."""
+    from bench.embeddings import first_attention, first_embeddings
 
-    embed = getattr(getattr(candidate.predict, "__self__", None), "embed", None)
-    return first_embeddings(embed, examples, device) if embed is not None else {}
+    method = getattr(candidate.predict, "__self__", None)
+    embed, attend = getattr(method, "embed", None), getattr(method, "attention", None)
+    found = first_embeddings(embed, examples, device) if embed is not None else {}
+    return found | (first_attention(attend, examples, device) if attend is not None else {})
+
+
+def _curves(store: Store, fit: FitSpec) -> dict[str, np.ndarray]:
+    """`history/<n> <phase>` -> float32 (epochs,): what validation said after each epoch of each phase, NaN where it was not asked."""
+    import numpy as np
+
+    history = store.model_facts(fit.key).get("history", {})
+    found = {}
+    for number, (phase, rows) in enumerate(history.items()):
+        values = np.array([row.get("validation", math.nan) for row in rows], dtype=np.float32)
+        if np.isfinite(values).any():
+            found[f"history/{number} {phase}"] = values
+    return found
 
 
 def _test(cell: CellSpec, settings: Settings) -> tuple[Examples, Schema, Callable[[Candidate], Candidate]]:
@@ -407,7 +460,7 @@ def _blank_record(cell: CellSpec, settings: Settings, started: float) -> Record:
         "host": socket.gethostname(),
         "device": settings.device,
         "launcher": settings.launcher,
-        "slurm_job_id": None,
+        "slurm_job_id": slurm_job_id() if settings.launcher == "slurm" else None,
         "git_sha": git_sha(),
         "env": environment(settings.threads) | {"source_hash": fit.source_hash, "backend": cell.backend},
     }

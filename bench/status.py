@@ -1,12 +1,14 @@
-"""The `status` command: what the records of a store say of the sweeps that were typed."""
+"""The `status` command: what the records of a store, and the jobs that were submitted, say of the sweeps that were typed."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
+from bench import registry
 from bench.cli import OK
 from bench.store import Record, Store
 
@@ -24,19 +26,48 @@ def command(options: argparse.Namespace) -> int:
         print(f"python -m bench {' '.join(sweep['argv'])}\n  {sweep['cells']} cells: {counts}")
         for failure in sweep["not_ok"]:
             print(f"  {failure['status']} {failure['cell']}: {failure['reason']}")
+        for wait in sweep["under_way"]:
+            print(f"  {wait['cells']} cells {wait['status']}{': ' if wait['reason'] else ''}{wait['reason']}")
     return OK
 
 
 def summarize(store: Store) -> list[dict[str, Any]]:
-    """One entry a sweep, oldest first: argv, cells, counts by status (with missing), and what is not ok."""
-    found = []
-    for path in sorted((store.root / "sweeps").glob("*.json"), key=lambda each: each.stat().st_mtime):
-        sweep = json.loads(path.read_bytes())
-        records = [store.read(key) for key in sweep["keys"]]
-        counts = Counter(record["status"] if record else "missing" for record in records)
-        not_ok = [_failure(record) for record in records if record and record["status"] != "ok"]
-        found.append({"argv": sweep["argv"], "cells": len(records), "counts": dict(counts.most_common()), "not_ok": not_ok})
+    """One entry a sweep, oldest first: argv, cells, counts by status (with missing, queued, running and unknown), what is not ok,
+    and what jobs are still to do. Accounting is asked once for all of it, and only where jobs were submitted."""
+    paths = sorted((store.root / "sweeps").glob("*.json"), key=lambda each: each.stat().st_mtime)
+    sweeps = [json.loads(path.read_bytes()) for path in paths]
+    states = _job_states(store, {key for sweep in sweeps for key in sweep["keys"]})
+    return [_summary(store, sweep, states) for sweep in sweeps]
+
+
+def _job_states(store: Store, keys: set[str]) -> Mapping[str, Any]:
+    """What jobs know of cells; nothing where none was ever submitted."""
+    if not (store.root / "slurm").is_dir():
+        return {}
+    found: Mapping[str, Any] = registry.load_part("slurm.status").cell_states(store.root, keys)
     return found
+
+
+def _summary(store: Store, sweep: Mapping[str, Any], states: Mapping[str, Any]) -> dict[str, Any]:
+    counts: Counter[str] = Counter()
+    not_ok: list[dict[str, str]] = []
+    under_way: Counter[tuple[str, str]] = Counter()
+    for key in sweep["keys"]:
+        record, state = store.read(key), states.get(key)
+        if state is not None:  # a job that is newer than the record, if there is one
+            counts[state.status] += 1
+            under_way[state.status, state.reason] += 1
+        else:
+            counts[record["status"] if record else "missing"] += 1
+            not_ok += [_failure(record)] if record and record["status"] != "ok" else []
+    waiting = [{"status": status, "reason": reason, "cells": count} for (status, reason), count in under_way.most_common()]
+    return {
+        "argv": sweep["argv"],
+        "cells": len(sweep["keys"]),
+        "counts": dict(counts.most_common()),
+        "not_ok": not_ok,
+        "under_way": waiting,
+    }
 
 
 def _failure(record: Record) -> dict[str, str]:

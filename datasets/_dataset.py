@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from bench import registry
 from bench.protocol import SPLITS, DataOptions, Examples, Problem, TrainingData
 from datasets import _index, _splits
 from datasets._images import PixelCache, pixel_cache
@@ -62,6 +63,11 @@ class OpenDataset:
         rows = np.sort(ranking[: _splits.num_shown(label_fraction, len(ranking))])
         return rows, hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()
 
+    def groups(self, examples: Examples) -> dict[str, list[str]]:
+        """column -> the group of each of a split's examples, "" where it is in none, of a data set whose loader names groups."""
+        paths = self.annotations.paths
+        return {column: [found.get(paths[row], "") for row in examples.rows.tolist()] for column, found in self._groups.items()}
+
     @property
     def problems(self) -> tuple[Problem, ...]:
         """The first of the rows left out because of their line, and the images found damaged so far."""
@@ -71,6 +77,12 @@ class OpenDataset:
     def annotations(self) -> Annotations:
         """Everything that the lists say."""
         return _index.read_annotations(self._index)
+
+    @cached_property
+    def _groups(self) -> dict[str, dict[str, str]]:
+        loader = registry.load("datasets", self.name.partition(":")[0])
+        found: dict[str, dict[str, str]] = loader.groups(self._root) if hasattr(loader, "groups") else {}
+        return found
 
     @cached_property
     def _keys(self) -> np.ndarray:

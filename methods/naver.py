@@ -83,7 +83,7 @@ class Naver:
     """procedure: "supervised", "cr", "lp" or "lp-cr". Those named ran_* matter for Residual Attention Networks (backbone "ran56" or
     "ran92"), those named simclr_* for the pre-training. *_draws: images an epoch, 0 for each once. weak_view: "crop" or "shift".
     schedule: "step" (times decay_factor at decay_every_epochs for CR and at the third stage for LP), "exponential" (times decay_factor
-    each epoch), "cosine" or "constant". labeled_repeats: how often at most an epoch shows a labelled image in the first stage, 0 for no limit."""
+    each epoch), "cosine" or "constant". labeled_repeats: how often an epoch of the first stage shows an image at most, 0 for any."""
 
     procedure: str = "lp-cr"
     backbone: str = "ran92"
@@ -295,8 +295,8 @@ class Naver:
         return {name: logits.float() for name, logits in self.model(images).items()}
 
     def attention(self, images: Tensor) -> dict[str, Tensor]:
-        """Figure 2: of each attention module "<n> before", "<n> mask" and "<n> after", (B, h, w), the mean magnitude over channels; nothing of
-        a backbone without such modules."""
+        """Figure 2: of each attention module "<n> before", "<n> mask" and "<n> after", (B, h, w), means of magnitudes over channels; nothing
+        of a backbone without such modules."""
         backbone: Any = self.model.backbone
         if not isinstance(backbone, residual_attention.AttentionBackbone):
             return {}

@@ -44,7 +44,8 @@ def allowed(module: str, target: str) -> bool:
         return within("bench.protocol", "bench.registry", "datasets.runway", "datasets.corruptions") or target.startswith("datasets._")
     if package == "bench":
         return package == target.split(".")[0]
-    return within("bench.spec", "bench.stages", "bench.store", "slurm")
+    of_slurm = ("bundles", "costs", "launchers", "leases", "protocol", "registry", "spec", "stages", "stopping", "store")
+    return within("slurm", *(f"bench.{name}" for name in of_slurm))
 
 
 def module_name(path: Path) -> str:

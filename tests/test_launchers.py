@@ -1,8 +1,9 @@
 """What may start when, and how an evaluation that killed its worker is split."""
 
-from bench.launchers import Schedule, default_jobs, split_evaluation
+from bench.launchers import Pool, Schedule, default_jobs, split_evaluation
 from bench.plan import Stage
 from bench.spec import CellSpec, DataSpec, FitSpec
+from bench.stages import Settings
 
 
 def cell(name):
@@ -45,3 +46,11 @@ def test_an_evaluation_of_several_fits_is_split_by_fit():
 def test_more_threads_a_worker_mean_fewer_workers():
     assert default_jobs(10**6) == 1
     assert default_jobs(1) >= 1
+
+
+def test_a_pool_that_is_to_stop_starts_nothing(tmp_path):
+    told = []
+    settings = Settings(str(tmp_path / "store"), str(tmp_path), str(tmp_path))
+    pool = Pool([Stage("fit", "f")], settings, lambda *each: told.append(each), lambda *_: None, None, stop=lambda: True)
+    pool.run(2)
+    assert (told, pool.workers, len(pool.schedule.waiting)) == ([], [], 1)

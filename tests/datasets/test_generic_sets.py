@@ -135,3 +135,16 @@ def test_three_people_answer_mostly_alike(tmp_path, name):
     assert 0.55 < agree[1] / len(found) < 0.85
     assert 0 < agree[3] / len(found) < 0.08
     assert set(Counter(row["marketplace"] for row in found)) == {"US", "UK", "DE", "MX", "JP", "BR"}
+
+
+def test_groups_of_a_split_are_in_the_order_of_its_examples(tmp_path, options, monkeypatch):
+    name = "phone_case_pattern"
+    small = {"tiny": {"layout": name, "num": {"train": 40, "val": 10, "test": 30, "unlabeled": 20}, "long_side": 32, "seed": 0}}
+    real = registry.entry("datasets", name)
+    monkeypatch.setattr(registry, "entry", lambda kind, key: replace(real, constants={**real.constants, "STANDIN": small}))
+    opened = open_dataset(name, replace(options, data="synthetic"))
+    examples = opened.examples("test", image_size=32)
+    found = opened.groups(examples)["marketplace"]
+    by_path = registry.load("datasets", name).groups(opened._root)["marketplace"]
+    assert found == [by_path[opened.annotations.paths[row]] for row in examples.rows]
+    assert len(set(found)) > 2

@@ -1,0 +1,154 @@
+"""`run --launcher slurm`: attach to what earlier submissions still do, submit what is missing, and return; --follow stays and watches."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import registry
+from bench.cli import INTERRUPTED, OK
+from bench.costs import learn
+from bench.plan import Stage, make_stages
+from bench.progress import Progress, format_seconds
+from bench.stages import CellResult, Settings, StageResult
+from bench.store import Store
+
+if TYPE_CHECKING:
+    from bench.bundles import JobArray
+    from bench.run import Selection
+
+_POLL_SECONDS, _QUEUE_SECONDS = 0.5, 5.0
+
+
+def command(options: argparse.Namespace, settings: Settings, store: Store, selection: Selection) -> int:
+    """Submits the sweep and returns the exit code: 0 while jobs are under way, else as inline."""
+    from bench import run
+
+    slurm = registry.load_part("slurm.launcher")
+    profile = slurm.load(options.profile)
+    settings = absolute(settings, profile.lease_seconds)
+    started = time.time()
+    with slurm.submitting(store.root):
+        attached = slurm.attach(store.root, settings)
+        selection = run.refreshed(selection, store)
+        stale = run.stale_keys(selection, store) if options.only == "stale" else set()
+        to_do = [cell for cell in selection.to_do(options.only, stale) if cell.key not in attached.busy]
+        run.remember(store, options, selection)
+        stages = make_stages([cell for cell in to_do if not selection.lacks(cell)], store.has_model, selection.schemas, attached.pending)
+        arrays = slurm.plan(stages, _costs(store, profile), profile, list(attached.pending)) if stages else []
+        seconds = {stage.key: bundle_seconds for stage, bundle_seconds in _seconds(arrays)}
+        awaited = {cell.key: cell for cell in selection.cells if cell.key in attached.busy} | {cell.key: cell for cell in to_do}
+        progress = Progress(awaited, seconds, max(1, sum(len(array.bundles) for array in arrays)))
+        try:
+            run.record_absent(selection, to_do, settings, progress)
+            run.compile_kernels(stages, progress)
+            if arrays:
+                slurm.submit(
+                    arrays, settings, profile, pending=attached.pending, timeout=options.timeout, argv=options.argv, hold=options.hold
+                )
+            progress.say(_summary(arrays, to_do, attached.busy, profile))
+        except BaseException:
+            progress.close()
+            raise
+    if not arrays and not attached.busy:
+        progress.close()
+        return run.finish(options, run.refreshed(selection, store), store, progress, False)
+    if not options.follow:
+        progress.close()
+        progress.say(f"next: python -m bench status{run.store_words(options)}; the same command again goes on where this one stopped")
+        return OK
+    try:
+        _follow(slurm, store, settings, awaited, progress, started)
+    except KeyboardInterrupt:
+        progress.say("the jobs go on; the same command watches them again")
+        return INTERRUPTED
+    finally:
+        progress.close()
+    return run.finish(options, run.refreshed(selection, store), store, progress, False)
+
+
+def absolute(settings: Settings, lease_seconds: float) -> Settings:
+    """Settings that mean the same in whatever folder a job starts."""
+    store, data_root, cache_dir = (str(Path(path).resolve()) for path in (settings.store, settings.data_root, settings.cache_dir))
+    return replace(settings, store=store, data_root=data_root, cache_dir=cache_dir, launcher="slurm", lease_seconds=lease_seconds)
+
+
+def describe(options: argparse.Namespace, store: Store, stages: Sequence[Stage]) -> str:
+    """What a dry run says of a profile: arrays, bundles, GPU-hours, predicted makespan and queue width."""
+    from bench import simulate
+
+    slurm = registry.load_part("slurm.launcher")
+    profile = slurm.load(options.profile)
+    arrays = slurm.plan(stages, _costs(store, profile), profile, max_array=slurm.likely_array_size())
+    outcome = simulate.undisturbed(arrays, profile.workers, profile.startup_seconds)
+    lines = [f"{'array':>5}  {'kind':8} {'jobs':>5} {'stages':>6} {'walltime':>8} {'memory':>8} {'predicted':>9}  after"]
+    for number, array in enumerate(arrays):
+        total, after = sum(bundle.seconds for bundle in array.bundles), sorted({other for other, _ in array.needs})
+        stages_in = sum(len(bundle.stages) for bundle in array.bundles)
+        text = f"{number:>5}  {array.kind:8} {len(array.bundles):>5} {stages_in:>6} {format_seconds(array.walltime_minutes * 60):>8}"
+        lines.append(f"{text} {array.memory_mb / 1000:>5.0f} GB {format_seconds(total):>9}  {', '.join(map(str, after)) or '-'}")
+    hours = outcome.busy_seconds * max(profile.gpus_per_node, 1) / 3600
+    what = "GPU-hours" if profile.gpus_per_node else "job-hours"
+    bundles = sum(len(array.bundles) for array in arrays)
+    lines.append(
+        f"{len(arrays)} arrays, {bundles} bundles, {hours:.2f} {what}, predicted makespan "
+        f"{format_seconds(outcome.makespan_seconds)} where the cluster has room, queue width {outcome.width} jobs"
+    )
+    if any(not bundle.measured for array in arrays for bundle in array.bundles):
+        lines.append("some of it has never been measured in this store: its time is a guess, its walltime unmeasured_walltime_minutes")
+    return "\n".join(lines)
+
+
+def _costs(store: Store, profile: Any) -> Any:
+    return learn(store, cuda=profile.gpus_per_node > 0)
+
+
+def _seconds(arrays: Sequence[JobArray]) -> list[tuple[Stage, float]]:
+    every = [bundle for array in arrays for bundle in array.bundles]
+    return [(stage, bundle.seconds / len(bundle.stages)) for bundle in every for stage in bundle.stages]
+
+
+def _summary(arrays: Sequence[JobArray], to_do: Sequence[Any], busy: Mapping[str, Any], profile: Any) -> str:
+    counts = Counter(state.status for state in busy.values())
+    under_way = "".join(f", {count} {status}" for status, count in sorted(counts.items()))
+    jobs = sum(len(array.bundles) for array in arrays)
+    where = f" to {profile.partition}" if profile.partition else ""
+    return (
+        f"submitted {len(to_do)} cells in {jobs} jobs of {len(arrays)} arrays{where}{under_way}"
+        if arrays
+        else f"nothing to submit{under_way}"
+    )
+
+
+def _follow(slurm: Any, store: Store, settings: Settings, awaited: Mapping[str, Any], progress: Progress, since: float) -> None:
+    """Tells of cells as their records appear, until none is queued or running any more."""
+    left, idle, asked = dict(awaited), 0, time.monotonic()
+    while left and idle < 2:
+        began = time.monotonic()
+        for key in list(left):
+            record = store.read(key) if _changed_since(store.record_path(key), since) else None
+            if record is not None and (record["status"] == "ok" or record["finished"] >= since):
+                _tell(progress, left.pop(key), record)
+        if began - asked > _QUEUE_SECONDS:
+            attached, asked = slurm.attach(store.root, settings), began
+            idle = 0 if any(key in attached.busy for key in left) else idle + 1
+        time.sleep(max(_POLL_SECONDS, 5 * (time.monotonic() - began)))
+
+
+def _changed_since(path: Path, since: float) -> bool:
+    try:
+        return path.stat().st_mtime >= since - 1
+    except OSError:
+        return False
+
+
+def _tell(progress: Progress, cell: Any, record: Mapping[str, Any]) -> None:
+    seconds = (record["eval_seconds"] or 0.0) + (0.0 if cell.severity else record["fit_seconds"] or 0.0)
+    result = CellResult(cell.key, record["status"], record["reason"], seconds)
+    kind, key = ("evaluate", "") if cell.severity else ("fit", cell.fit.key)
+    progress.result(Stage(kind, key, (), [cell]), StageResult(record["status"], record["reason"], seconds, [result]))

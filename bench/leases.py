@@ -1,0 +1,112 @@
+"""Who works on a stage: a file with a heartbeat, so that a stage that runs twice (a node given up for dead that was not) is worked on once.
+
+Results do not depend on it: whatever is written twice is written whole and is the same. A lease spares the work and keeps the newer run."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from bench import stopping
+
+_POLL_SECONDS = 0.5
+
+
+@contextmanager
+def hold(path: Path, *, owner: str, rank: int, seconds: float) -> Iterator[None]:
+    """Holds the lease of a file in the block, once it can be had.
+
+    owner and rank: who asks; a later rank of the same owner (a requeued job) takes the lease from an earlier one at once. seconds: how
+    long a lease lives after its last heartbeat. One whose process is gone from this host counts for nothing. Raises stopping.Stopped
+    where this process is asked to stop while it waits; asks it to stop where the lease is taken away."""
+    lease = _Lease(path, owner, rank, seconds)
+    lease.acquire()
+    try:
+        yield
+    finally:
+        lease.release()
+
+
+class _Lease:
+    def __init__(self, path: Path, owner: str, rank: int, seconds: float) -> None:
+        self.path, self.owner, self.rank, self.seconds = path, owner, rank, seconds
+        pid = os.getpid()
+        self.content = {"token": secrets.token_hex(8), "owner": owner, "rank": rank, "host": socket.gethostname(), "pid": pid}
+        self.content["process"] = _process(pid)
+        self._ended = threading.Event()
+
+    def acquire(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        mine = self.path.with_name(f".{self.path.name}.{self.content['token']}")
+        mine.write_text(json.dumps(self.content), encoding="utf-8")
+        try:
+            while not self._take(mine):
+                stopping.check()
+                time.sleep(min(_POLL_SECONDS, self.seconds / 4))
+        finally:
+            mine.unlink(missing_ok=True)
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _take(self, mine: Path) -> bool:
+        os.utime(mine)
+        try:
+            os.link(mine, self.path)  # fails where there is a lease; with its content in one step otherwise
+        except FileExistsError:
+            pass
+        else:
+            return self._is_mine()
+        with suppress(FileNotFoundError):
+            age = mine.stat().st_mtime - self.path.stat().st_mtime  # both times are the file server's
+            if age > self.seconds or self._outranks(self._read()):
+                copy = mine.with_name(f"{mine.name}.taken")
+                copy.write_text(json.dumps(self.content), encoding="utf-8")
+                os.replace(copy, self.path)
+                return self._is_mine()
+        return False
+
+    def _outranks(self, other: dict[str, Any]) -> bool:
+        if other.get("owner") == self.owner and other.get("rank", 0) < self.rank:
+            return True
+        return other.get("host") == self.content["host"] and _process(other.get("pid", 0)) != other.get("process")
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self.seconds / 4):
+            with suppress(OSError):
+                holder = self._read().get("token", "")
+                if holder == self.content["token"]:
+                    os.utime(self.path)
+                elif holder and not self._ended.is_set():  # released in the meantime, and taken by the next
+                    stopping.request(f"another run of {self.owner} took over")
+                    return
+
+    def _is_mine(self) -> bool:
+        return self._read().get("token") == self.content["token"]
+
+    def _read(self) -> dict[str, Any]:
+        with suppress(OSError, ValueError):
+            found = json.loads(self.path.read_bytes())
+            if isinstance(found, dict):
+                return found
+        return {}
+
+    def release(self) -> None:
+        self._ended.set()
+        with suppress(OSError):
+            if self._is_mine():
+                self.path.unlink()
+
+
+def _process(pid: int) -> str:
+    """Tells a process from later ones of its number; empty where it is gone, or where the system does not say."""
+    with suppress(OSError, IndexError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if fields[0] in "ZX" else fields[19]
+    return ""

@@ -1,0 +1,185 @@
+"""Where the cells of submitted sweeps stand: records say what came of them, the rest follows from the states of their jobs."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.stages import Settings, Stage, record_failure
+from bench.store import Store
+from slurm import jobs, queue
+from slurm.queue import LIVE, State
+
+_JUST_SUBMITTED_SECONDS = 30.0  # accounting hears of a job with a delay
+Element = tuple[int, int]  # array, element
+
+
+@dataclass
+class Attached:
+    """What earlier submissions are still going to do. busy: cells that are queued or running, with their state; pending: teachers and
+    fits among them, with the job that runs each; recorded: how many lost cells were written down."""
+
+    busy: dict[str, State] = field(default_factory=dict)
+    pending: dict[str, str] = field(default_factory=dict)
+    recorded: int = 0
+
+
+@dataclass
+class _Jobs:
+    """The elements of one submission: which cells are theirs, which they make possible, and how they stand."""
+
+    submission: jobs.Submission
+    lines: dict[Element, dict[str, Any]]
+    states: dict[Element, State] = field(default_factory=dict)
+    own: dict[str, Element] = field(default_factory=dict)
+    upstream: dict[str, list[Element]] = field(default_factory=lambda: defaultdict(list))
+
+    def label(self, element: Element, key: str) -> str:
+        """The teacher on which a cell depends and whose job this is, or nothing."""
+        for stage in self.lines[element]["stages"]:
+            if stage["kind"] == "teacher" and key in self.lines[element]["affects"]:
+                spec = self.lines[element]["specs"][stage["teacher"]]
+                return f"{spec['method']}:{spec['teacher']}"
+        return ""
+
+
+def cell_states(root: Path, keys: Iterable[str]) -> dict[str, State]:
+    """The states of those cells that were submitted and have no record of that submission; one accounting query for all of them.
+    Submissions that are settled have nothing to add to their records."""
+    wanted = set(keys)
+    return _states(Store(root), [each for each in _read(root) if not wanted.isdisjoint(each.own)], None, wanted)
+
+
+def attach(root: Path, settings: Settings) -> Attached:
+    """Asks the queue what is still to come, and writes down what was lost. Raises queue.QueueError where the queue cannot be asked."""
+    store, found = Store(root), _read(root)
+    if not found:
+        return Attached()
+    live = queue.live()
+    for each in found:
+        _adopt(each.submission, live)
+    states = _states(store, found, live)
+    attached = Attached({key: state for key, state in states.items() if state.status in LIVE})
+    lost: dict[State, list[str]] = defaultdict(list)
+    for key, state in states.items():
+        if state.status not in (*LIVE, "unknown"):
+            lost[state].append(key)
+    for state, keys in lost.items():
+        attached.recorded += len(_record(found, keys, settings, state))
+    for each in found:
+        _note_pending(each, store, attached)
+        if not any(state.status in LIVE for state in each.states.values()):
+            each.submission.settle()
+    return attached
+
+
+def _read(root: Path) -> list[_Jobs]:
+    """All submissions that may still do something, oldest first."""
+    found = []
+    for submission in jobs.submissions(root):
+        if submission.settled:
+            continue
+        lines = {(a, e): line for a in range(submission.num_arrays) for e, line in enumerate(submission.bundles(a))}
+        each = _Jobs(submission, lines)
+        for element, line in lines.items():
+            each.own |= dict.fromkeys(line["cells"], element)
+            for key in line["affects"]:
+                each.upstream[key].append(element)
+        found.append(each)
+    return found
+
+
+def _adopt(submission: jobs.Submission, live: Mapping[str, Mapping[int, State]]) -> None:
+    """Notes the ids of arrays that were submitted by a driver that did not live to note them."""
+    for array in range(submission.num_arrays):
+        known = live.get(f"id of {submission.name(array)}", {})
+        if known and not submission.job_id(array):
+            submission.note_job_id(array, str(min(known)))
+
+
+def _states(
+    store: Store, found: list[_Jobs], live: Mapping[str, Mapping[int, State]] | None, wanted: set[str] | None = None
+) -> dict[str, State]:
+    """The state of each cell without a record of the last submission that holds it."""
+    latest: dict[str, _Jobs] = {}
+    for each in found:
+        latest |= dict.fromkeys(each.own, each)
+    missing: dict[str, _Jobs] = {}
+    for key in latest if wanted is None else wanted & set(latest):
+        record = store.read(key)
+        if record is None or (record["status"] != "ok" and record["finished"] < latest[key].submission.written):
+            missing[key] = latest[key]
+    _ask(list({id(each): each for each in (missing.values() if live is None else found)}.values()), live)
+    return {key: _cell_state(key, each) for key, each in missing.items()}
+
+
+def _ask(found: list[_Jobs], live: Mapping[str, Mapping[int, State]] | None) -> None:
+    """Fills in the states of elements: from the queue where it was asked, else and for what has ended from accounting."""
+    ids = {each.submission.job_id(array) for each in found for array in range(each.submission.num_arrays)} - {""}
+    error = ""
+    try:
+        known = queue.accounting(ids)
+    except queue.QueueError as problem:
+        known, error = {}, str(problem)
+    for each in found:
+        for array, element in each.lines:
+            job = each.submission.job_id(array)
+            if live is not None and element in live.get(job, {}):
+                each.states[array, element] = live[job][element]
+                continue
+            rows = known.get(job, {})
+            row = rows.get(element, rows.get(None))
+            state = queue.judge(row)
+            if live is not None and state.status in LIVE:
+                state = State("unknown", "the job has left the queue")
+            if not job:
+                state = State("unknown", "not submitted: the command that submitted it was cut short")
+            elif row is None and live is None and time.time() - each.submission.written < _JUST_SUBMITTED_SECONDS:
+                state = State("queued", "just submitted")
+            elif not rows and error:
+                state = State("unknown", error)
+            each.states[array, element] = state
+
+
+def _cell_state(key: str, each: _Jobs) -> State:
+    """A cell stands as its own element does, unless something that it needs came to grief."""
+    own = each.states[each.own[key]]
+    if own.status in LIVE:
+        return own
+    for element in each.upstream.get(key, []):
+        state = each.states[element]
+        if state.status not in (*LIVE, "unknown"):
+            teacher = each.label(element, key)
+            return State(state.status, f"skipped: teacher failed ({teacher}: {state.reason})") if teacher else state
+    return own
+
+
+def _record(found: list[_Jobs], keys: list[str], settings: Settings, state: State) -> list:
+    """Writes what became of cells whose job did not live to write it."""
+    left, results = set(keys), []
+    for each in reversed(found):
+        elements: dict[Element, set[str]] = defaultdict(set)
+        for key in left & set(each.own):
+            elements[each.own[key]].add(key)
+        for element, own in elements.items():
+            stages = jobs.stages_from_json(each.lines[element])
+            cells = [cell for stage in stages for cell in stage.cells if cell.key in own]
+            results += record_failure(Stage("evaluate", "lost", (), cells), settings, state.status, state.reason)
+            left -= own
+    return results
+
+
+def _note_pending(each: _Jobs, store: Store, attached: Attached) -> None:
+    for (array, element), line in each.lines.items():
+        if each.states.get((array, element), State("unknown")).status not in LIVE:
+            continue
+        job = each.submission.job_id(array)
+        name = f"{job}_{element}" if each.submission.facts["arrays"][array]["elements"] > 1 else job
+        for stage in jobs.stages_from_json(line):
+            awaited = any(cell.key in attached.busy for cell in (*stage.cells, *stage.affects))
+            if stage.kind != "evaluate" and awaited and not store.has_model(stage.key):
+                attached.pending[stage.key] = name

@@ -1,0 +1,128 @@
+"""What Slurm is asked for, and which array waits for what."""
+
+import pytest
+
+from bench.bundles import Bundle, JobArray
+from bench.spec import CellSpec, DataSpec, FitSpec, TeacherSpec
+from bench.stages import Settings, Stage
+from slurm import jobs, launcher, status, worker
+from slurm.profile import Profile
+from slurm.queue import State
+
+DATA = DataSpec("darn", "real", "h", 8, 0.25, 1.0, 3)
+ARRAY = JobArray("fit", [Bundle([], 1.0, 0.0, True)] * 3, 40, 6000, max_running=2)
+
+
+def submission_with_teacher(folder, note=True):
+    """Two arrays on disk: a teacher, and the fit that needs it; with note their jobs are 5 and 6."""
+    cell = CellSpec(FitSpec("mtss", {}, DATA, "s"), "", "tiny")
+    teacher = Stage("teacher", "t", (), [], [cell], teacher=TeacherSpec("mtss", "color", {}, DATA, "s"))
+    arrays = [
+        JobArray(stage.kind, [Bundle([stage], 1.0, 0.0, True)], 10, 1000)
+        for stage in (teacher, Stage("fit", cell.fit.key, ("t",), [cell], fit=cell.fit))
+    ]
+    found = jobs.create(folder, arrays, Settings(str(folder), "d", "c", launcher="slurm"))
+    for array, job in enumerate(("5", "6") if note else ()):
+        found.note_job_id(array, job)
+    return found, cell
+
+
+def test_an_array_asks_for_what_its_profile_says_and_always_for_time_and_memory():
+    profile = Profile(partition="gpu", account="us", qos="low", constraint="a100", gpus_per_node=2, workers=4, cpus_per_worker=3)
+    found = launcher.parameters("bench-x-0", ARRAY, profile, "afterok:7")
+    expected = {"time": 40, "mem": "6000M", "cpus_per_task": 12, "gpus_per_node": 2, "array_parallelism": 2, "dependency": "afterok:7"}
+    expected |= {"partition": "gpu", "account": "us", "qos": "low", "constraint": "a100", "job_name": "bench-x-0"}
+    assert {name: found[name] for name in expected} == expected
+    assert found["additional_parameters"] == {"requeue": True, "kill-on-invalid-dep": "yes"}
+    assert launcher.parameters("x", ARRAY, Profile(), threads=8)["cpus_per_task"] == 8
+    assert not {"partition", "account", "gpus_per_node", "dependency"} & set(launcher.parameters("x", ARRAY, Profile()))
+
+
+def test_the_words_of_an_array_are_those_that_submitit_knows(tmp_path, monkeypatch):
+    import submitit
+
+    monkeypatch.setattr(submitit.SlurmExecutor, "affinity", classmethod(lambda _: 2))
+    executor = submitit.SlurmExecutor(tmp_path)
+    executor.update_parameters(**launcher.parameters("x", ARRAY, Profile(partition="p", exclude="n1", setup=("echo hi",)), "afterok:7"))
+    text = executor._make_submission_file_text("run", "0")
+    for line in ("--time=40", "--mem=6000M", "--dependency=afterok:7", "--kill-on-invalid-dep=yes", "--signal=USR2@120", "--exclude=n1"):
+        assert f"#SBATCH {line}\n" in text
+    assert "\numask 077\n" in text
+    assert "\necho hi\n" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "needs", "pending", "expected"),
+    [
+        ("fit", [], [], ""),
+        ("fit", [(0, 1)], [], "afterok:10_1"),
+        ("fit", [(0, 0), (0, 1)], [], "afterok:10"),
+        ("evaluate", [(0, 1), (1, 0)], [], "afterany:10_1:11"),
+        ("evaluate", [(1, 0)], ["k", "l"], "afterany:11:7_3:8"),
+    ],
+)
+def test_a_dependency_names_elements_or_whole_arrays(kind, needs, pending, expected):
+    array = JobArray(kind, [], 1, 1, needs, pending)
+    assert launcher._dependency(array, [["10_0", "10_1"], ["11"]], {"k": "7_3", "l": "8"}) == expected
+
+
+def test_stale_code_is_told_apart_by_root_protocol_and_method():
+    facts = worker.code_facts()
+    assert worker.stale(facts, []) == ""
+    assert "was submitted from /elsewhere; set PYTHONPATH=/elsewhere" in worker.stale({**facts, "root": "/elsewhere"}, [])
+    assert "at submission; type the run command again" in worker.stale({**facts, "protocol": -1}, [])
+    stage = Stage("fit", "k", fit=FitSpec("floor", {}, None, "older"))
+    assert worker.stale(facts, [stage]) == "the source of method 'floor' has changed since submission; type the run command again"
+
+
+def test_a_foreign_package_of_the_same_name_is_refused(monkeypatch, tmp_path):
+    import types
+
+    foreign = types.ModuleType("datasets")
+    foreign.__file__ = str(tmp_path / "datasets" / "__init__.py")
+    monkeypatch.setitem(__import__("sys").modules, "datasets", foreign)
+    assert f"the package 'datasets' is {foreign.__file__}, the job was submitted from" in worker.stale(worker.code_facts(), [])
+
+
+def test_a_cell_whose_teacher_was_lost_says_so(tmp_path, monkeypatch):
+    """Accounting knows a dead teacher and the fit that Slurm cancelled with it; one query is made."""
+    _, cell = submission_with_teacher(tmp_path)
+    rows = {"5": {0: status.queue.Row("FAILED", "9:0", nodes="n1")}, "6": {0: status.queue.Row("CANCELLED", reason="Dependency")}}
+    asked = []
+    monkeypatch.setattr(status.queue, "accounting", lambda ids: asked.append(set(ids)) or rows)
+    assert status.cell_states(tmp_path, [cell.key]) == {
+        cell.key: State("killed", "skipped: teacher failed (mtss:color: the job died of SIGKILL on n1)")
+    }
+    assert asked == [{"5", "6"}]
+    monkeypatch.setattr(status.queue, "live", lambda: {})
+    attached = status.attach(tmp_path, Settings(str(tmp_path), "d", "c", launcher="slurm"))
+    assert (attached.busy, attached.pending, attached.recorded) == ({}, {}, 1)
+    record = status.Store(tmp_path).read(cell.key)
+    assert (record["status"], record["reason"]) == ("killed", "skipped: teacher failed (mtss:color: the job died of SIGKILL on n1)")
+    assert jobs.submissions(tmp_path)[0].settled
+
+
+def test_a_live_fit_is_waited_for_and_a_job_that_nobody_noted_is_adopted(tmp_path, monkeypatch):
+    submission, cell = submission_with_teacher(tmp_path, note=False)
+    live = {"6": {0: State("queued", "Dependency")}, f"id of {submission.name(1)}": {6: State("queued")}}
+    monkeypatch.setattr(status.queue, "accounting", lambda ids: {})
+    monkeypatch.setattr(status.queue, "live", lambda: live)
+    attached = status.attach(tmp_path, Settings(str(tmp_path), "d", "c", launcher="slurm"))
+    assert attached.busy == {cell.key: State("queued", "Dependency")}
+    assert attached.pending == {cell.fit.key: "6"}
+    assert attached.recorded == 0
+    assert submission.job_id(1) == "6"
+    assert not submission.settled
+
+
+def test_what_slurm_does_not_know_is_unknown_and_never_done(tmp_path, monkeypatch):
+    submission, cell = submission_with_teacher(tmp_path, note=False)
+    assert status.cell_states(tmp_path, [cell.key])[cell.key].status == "unknown"
+    submission.note_job_id(1, "6")
+
+    def broken(ids):
+        raise status.queue.QueueError("sacct: Slurm accounting storage is disabled")
+
+    monkeypatch.setattr(status.queue, "accounting", broken)
+    monkeypatch.setattr(status, "_JUST_SUBMITTED_SECONDS", -1)
+    assert status.cell_states(tmp_path, [cell.key]) == {cell.key: State("unknown", "sacct: Slurm accounting storage is disabled")}
