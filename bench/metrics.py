@@ -12,7 +12,7 @@ import numpy as np
 
 from bench import ranking
 from bench.classwise import average_precisions, decide, f_beta, f_betas, mean, mean_average_precision
-from bench.protocol import POSITIVE, Schema
+from bench.protocol import POSITIVE, UNKNOWN, Schema
 from bench.ranking import Ranking, check_scores, hits, positive_ranks, rank
 from bench.thresholds import best_thresholds
 
@@ -49,7 +49,8 @@ class Summary:
 
     arrays, T types in schema order and K = len(ks), for paired bootstraps: hits and num_predictions uint8 (N, T, K),
     num_positives uint8 (N, T), top_classes int16 (N, T, 5) with -1 beyond the last, top_scores float16 (N, T, 5), cross_entropy
-    float32 (N, T) with NaN where undefined."""
+    float32 (N, T) with NaN where undefined. Of each type that has them, `f2/<type>` and `f2@0.5/<type>`: the decisions behind that
+    metric among known labels, eight classes a byte, uint8 (N, ceil(C / 8)) as numpy.packbits makes them."""
 
     metrics: dict[str, float]
     per_attribute: dict[str, dict[str, float]]
@@ -138,7 +139,7 @@ def summarize(
 @dataclass(frozen=True)
 class _Part:
     """What the figures of one type are made of. precisions, f2s, even_f2s (at a probability of .5): (C,) or empty.
-    cross_entropy: (N,), NaN where undefined."""
+    cross_entropy: (N,), NaN where undefined. decisions: packed, for each F2 that there is."""
 
     ranking: Ranking
     exclusive: bool
@@ -146,16 +147,22 @@ class _Part:
     f2s: np.ndarray
     even_f2s: np.ndarray
     cross_entropy: np.ndarray
+    decisions: dict[str, np.ndarray]
 
 
 def _part(scores: np.ndarray, labels: np.ndarray, exclusive: bool, logits: bool, thresholds: np.ndarray | None) -> _Part:
+    decisions = {} if thresholds is None else {"f2": decide(scores, thresholds)}
+    if logits and not exclusive:
+        decisions["f2@0.5"] = decide(scores, np.zeros(scores.shape[1]))
+    f2s = {name: f_betas(labels, decided, beta=2.0) for name, decided in decisions.items()}
     return _Part(
         rank(scores, labels),
         exclusive,
         average_precisions(scores, labels),
-        np.empty(0) if thresholds is None else f_betas(labels, decide(scores, thresholds), beta=2.0),
-        np.empty(0) if exclusive or not logits else f_betas(labels, decide(scores, np.zeros(scores.shape[1])), beta=2.0),
+        f2s.get("f2", np.empty(0)),
+        f2s.get("f2@0.5", np.empty(0)),
         cross_entropy(scores, labels) if exclusive and logits else np.full(len(scores), np.nan, dtype=np.float32),
+        {name: np.packbits(decided & (labels != UNKNOWN), axis=1) for name, decided in decisions.items()},
     )
 
 
@@ -213,6 +220,7 @@ def _arrays(
         "top_classes": np.stack(tops, axis=1),
         "top_scores": np.stack([_top_scores(scores[name], top) for name, top in zip(parts, tops, strict=True)], axis=1),
         "cross_entropy": np.stack([part.cross_entropy for part in parts.values()], axis=1),
+        **{f"{metric}/{name}": packed for name, part in parts.items() for metric, packed in part.decisions.items()},
     }
 
 

@@ -40,11 +40,13 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True)
 class Replicates:
-    """A metric of a method: its value (the mean over seeds), and that of each resample (R,). num_images: those it rests on."""
+    """A metric of a method: its value (the mean over seeds), and that of each resample (R,). num_images: those it rests on, 0 for a
+    figure that varies with the seed alone; num_seeds: how many of them, where that matters."""
 
     value: float
     values: np.ndarray
     num_images: int
+    num_seeds: int = 0
 
     def interval(self, confidence: float = 0.95) -> Interval:
         """The percentile interval. Raises ValueError for a confidence outside (0, 1)."""
@@ -55,13 +57,17 @@ class Replicates:
         """The ends of the percentile interval, for a figure that need not lie in [0, 1]."""
         return _percentiles(self.values, confidence)
 
+    def negative(self) -> Replicates:
+        """The same with its sign turned, so that of a figure of which less is better more is."""
+        return Replicates(-self.value, -self.values, self.num_images, self.num_seeds)
+
 
 @dataclass(frozen=True)
 class Resamples:
-    """Weighted totals of a method's counts: row 0 of each array is the sample itself, the others are resamples.
+    """Weighted totals of a method's counts: the first of the last axis is the sample itself, the others are resamples.
 
-    hits, num_predictions, num_hit (images with a hit): (1 + R, S, T, K). num_positives, num_known (images with a positive):
-    (1 + R, S, T). seeds: (1 + R, S), the weights of the seeds, each row sums to 1."""
+    hits, num_predictions, num_hit (images with a hit): (S, T, K, 1 + R). num_positives, num_known (images with a positive):
+    (S, T, 1 + R). seeds: (1 + R, S), the weights of the seeds, each row sums to 1."""
 
     hits: np.ndarray
     num_predictions: np.ndarray
@@ -76,12 +82,24 @@ class Resamples:
         """`recall@k`, `f1@k` or `accuracy@k` pooled over the types at the given places of the schema; None: all.
 
         Accuracy is meant for exclusive types. The value is NaN without positives. Raises ValueError for another metric or k."""
+        values = self.metrics(name, [range(self.hits.shape[1]) if types is None else types])[0]
+        return Replicates(float(values[0]), values[1:], self.num_images)
+
+    def metrics(self, name: str, pools: Sequence[Sequence[int]]) -> np.ndarray:
+        """float64 (P, 1 + R): the same metric over each of several pools of types, over all images and over each resample."""
         kind, column = _parse(name, self.ks)
-        chosen = slice(None) if types is None else list(types)
-        by_k = [counts[:, :, chosen, column].sum(axis=2) for counts in (self.hits, self.num_predictions, self.num_hit)]
-        by_type = [counts[:, :, chosen].sum(axis=2) for counts in (self.num_positives, self.num_known)]
-        top, bottom = _fraction(kind, *by_k, *by_type)
-        return _replicates(top, bottom, by_type[0], self.seeds, self.num_images)
+        sums = []
+        for counts in (
+            self.hits[:, :, column],
+            self.num_predictions[:, :, column],
+            self.num_hit[:, :, column],
+            self.num_positives,
+            self.num_known,
+        ):
+            sums.append(np.stack([counts[:, pool[0]] if len(pool) == 1 else counts[:, list(pool)].sum(axis=1) for pool in pools]))
+        top, bottom = _fraction(kind, *sums)  # (P, S, 1 + R)
+        found: np.ndarray = (top / np.where(sums[3] > 0, bottom, np.nan) * self.seeds.T).sum(axis=1)
+        return found
 
 
 def bootstrap_weights(num_images: int, num_resamples: int = NUM_RESAMPLES, seed: int = 0) -> np.ndarray:
@@ -95,16 +113,16 @@ def resample(seeds: Sequence[Arrays], *, ks: Sequence[int] = KS, num_resamples: 
     Raises ValueError if there is no seed, no image, or the seeds differ in shape."""
     num_images, num_types, num_ks = _shape(seeds, ks)
     counts = np.concatenate([_columns(arrays) for arrays in seeds], axis=1)  # (N, S * (3 T K + 2 T))
-    totals = _totals(counts, num_resamples, seed).reshape(1 + num_resamples, len(seeds), -1)
+    totals = np.ascontiguousarray(_totals(counts, num_resamples, seed).T).reshape(len(seeds), -1, 1 + num_resamples)
     wide = num_types * num_ks
-    by_k = totals[:, :, : 3 * wide].reshape(*totals.shape[:2], 3, num_types, num_ks)
-    by_type = totals[:, :, 3 * wide :].reshape(*totals.shape[:2], 2, num_types)
+    by_k = totals[:, : 3 * wide].reshape(len(seeds), 3, num_types, num_ks, -1)
+    by_type = totals[:, 3 * wide :].reshape(len(seeds), 2, num_types, -1)
     return Resamples(
-        hits=by_k[:, :, 0],
-        num_predictions=by_k[:, :, 1],
-        num_hit=by_k[:, :, 2],
-        num_positives=by_type[:, :, 0],
-        num_known=by_type[:, :, 1],
+        hits=by_k[:, 0],
+        num_predictions=by_k[:, 1],
+        num_hit=by_k[:, 2],
+        num_positives=by_type[:, 0],
+        num_known=by_type[:, 1],
         seeds=_seed_weights(len(seeds), num_resamples, seed),
         num_images=num_images,
         ks=tuple(ks),
@@ -152,17 +170,52 @@ def paired_difference(a: Replicates, b: Replicates, confidence: float = 0.95) ->
     The interval is the percentile one; p is that of a normal law with the bootstrap's standard error, which unlike a share of
     resamples has no floor and so survives Holm's correction. Where every resample gives the same non-zero difference, p is the
     sign test's 2^(1 - N). Raises ValueError if the images or resamples differ in number."""
-    if a.num_images != b.num_images or a.values.shape != b.values.shape:
-        raise ValueError(f"{a.num_images} and {b.num_images} images: a paired comparison needs the same images and resamples")
-    difference, values = a.value - b.value, a.values - b.values
-    error = float(np.nanstd(values, ddof=1)) if np.isfinite(values).sum() > 1 else float("nan")
+    p_value = float(paired_p_values(a, [b])[0])
+    return Difference(a.value - b.value, *_percentiles(a.values - b.values, confidence), p_value)
+
+
+def paired_p_values(a: Replicates, others: Sequence[Replicates]) -> np.ndarray:
+    """The p of paired_difference(a, b) for each b, without the intervals. NaN where neither images nor seeds vary: a single seed of a
+    figure that has nothing of its images says nothing. A figure that varies with its seeds alone has a paired t test over them.
+    Raises as paired_difference."""
+    for b in others:
+        if a.num_images != b.num_images or a.values.shape != b.values.shape:
+            raise ValueError(f"{a.num_images} and {b.num_images} images: a paired comparison needs the same images and resamples")
+    values = a.values - np.array([b.values for b in others]).reshape(len(others), len(a.values))
+    return np.array([_p_value(a.value - b.value, error, a) for b, error in zip(others, _errors(values), strict=True)])
+
+
+def p_against(effect: Replicates, bound: float) -> float:
+    """Two-sided p of an effect against a value that it should not have, by the same law as that of a difference against zero."""
+    error = float(_errors(effect.values[None])[0])
+    return _p_value(effect.value - bound, error, effect)
+
+
+def _errors(values: np.ndarray) -> np.ndarray:
+    """(M, R) -> (M,): standard deviations of what is finite, NaN of fewer than two."""
+    if not np.isfinite(values).all():
+        return np.array([found.std(ddof=1) if len(found := row[np.isfinite(row)]) > 1 else np.nan for row in values])
+    errors: np.ndarray = values.std(axis=1, ddof=1)
+    return errors
+
+
+def _p_value(difference: float, error: float, of: Replicates) -> float:
     if difference == 0:
-        p_value = 1.0
-    elif error <= 1e-12 * abs(difference):
-        p_value = 2.0 ** (1 - min(a.num_images, 1000))
-    else:
-        p_value = math.erfc(abs(difference) / (error * math.sqrt(2)))
-    return Difference(difference, *_percentiles(values, confidence), p_value)
+        return 1.0
+    if of.num_images == 0:
+        return _t_test(difference, error, of.num_seeds)
+    if error <= 1e-12 * abs(difference):
+        return 2.0 ** (1 - min(of.num_images, 1000))
+    return math.erfc(abs(difference) / (error * math.sqrt(2)))
+
+
+def _t_test(difference: float, error: float, num_seeds: int) -> float:
+    """Two-sided, with the bootstrap's error, which is that of a mean over so many seeds."""
+    if num_seeds < 2 or not error > 1e-12 * abs(difference):
+        return math.nan
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(num_seeds - 1, -abs(difference) / error))
 
 
 def combine_seeds(seeds: Sequence[np.ndarray], num_images: int, *, seed: int = 0) -> Replicates:
@@ -171,7 +224,7 @@ def combine_seeds(seeds: Sequence[np.ndarray], num_images: int, *, seed: int = 0
     num_images: those that were resampled, 0 for a figure that varies with the seed alone."""
     values = np.stack(seeds, axis=1)  # (1 + R, S)
     weighted = (values * _seed_weights(values.shape[1], len(values) - 1, seed)).sum(axis=1)
-    return Replicates(float(weighted[0]), weighted[1:], num_images)
+    return Replicates(float(weighted[0]), weighted[1:], num_images, len(seeds))
 
 
 def mean_replicates(parts: Sequence[Replicates]) -> Replicates:
@@ -179,7 +232,21 @@ def mean_replicates(parts: Sequence[Replicates]) -> Replicates:
     if len({part.values.shape for part in parts}) != 1:
         raise ValueError(f"{len(parts)} figures: expected at least one, and the same resamples of each")
     values = np.mean([part.values for part in parts], axis=0)
-    return Replicates(float(np.mean([part.value for part in parts])), values, parts[0].num_images)
+    return Replicates(float(np.mean([part.value for part in parts])), values, parts[0].num_images, parts[0].num_seeds)
+
+
+def percentile_intervals(figures: Sequence[Replicates], confidence: float = 0.95) -> np.ndarray:
+    """(M, 2): the percentile intervals of many figures in one go, NaN for one without defined resamples."""
+    ends = np.full((len(figures), 2), np.nan)
+    if not figures:
+        return ends
+    values = np.array([figure.values for figure in figures])
+    whole = np.isfinite(values).all(axis=1)
+    if whole.any():
+        ends[whole] = np.quantile(values[whole], [(1 - confidence) / 2, (1 + confidence) / 2], axis=1).T
+    for place in np.flatnonzero(~whole):
+        ends[place] = _percentiles(values[place], confidence)
+    return ends
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -200,7 +267,7 @@ def tied_with_best(methods: Mapping[str, Replicates], alpha: float = 0.05) -> se
         return set()
     best = max(defined, key=lambda name: defined[name].value)
     others = [name for name in defined if name != best]
-    adjusted = holm([paired_difference(defined[best], defined[name]).p_value for name in others])
+    adjusted = holm(paired_p_values(defined[best], [defined[name] for name in others]))
     return {best, *(name for name, p_value in zip(others, adjusted, strict=True) if p_value >= alpha)}
 
 

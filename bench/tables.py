@@ -165,7 +165,7 @@ def _load(name: str) -> Table:
         raise ValueError(f"results/tables.toml, {name}: {', '.join(sorted(unknown))} given; it may hold {', '.join(sorted(_TABLE_KEYS))}")
     printed = _read_reported(name, entry)
     labels = dict.fromkeys([*(label for label, *_ in printed), *entry.get("rows", {})])
-    rows = tuple(_row(name, label, entry.get("rows", {}).get(label)) for label in labels)
+    rows = tuple(make_row(f"results/tables.toml, {name}", label, entry.get("rows", {}).get(label)) for label in labels)
     by_label = {row.label: row for row in rows}
     reported: dict[tuple[str, Column], Reported] = {}
     scales: dict[Column, float] = {}
@@ -177,7 +177,7 @@ def _load(name: str) -> Table:
             scales.setdefault(each, figure.scale)
         reported[label, defined] = figure
     for each in entry.get("columns", ()):
-        scales.setdefault(_column(entry, *each), 100.0)
+        scales.setdefault(_column(entry, *each), 1.0 if each[2] == "cross_entropy" else 100.0)
     return Table(
         name,
         entry["title"],
@@ -221,16 +221,18 @@ def _column(entry: Mapping[str, Any], dataset: str, attribute: str, metric: str)
     return Column(parts.removesuffix("-c"), attribute, entry.get("metrics", {}).get(metric, metric), corrupted, gain)
 
 
-def _row(table: str, label: str, entry: str | Mapping[str, Any] | None) -> Row:
+def make_row(where: str, label: str, entry: str | Mapping[str, Any] | None) -> Row:
+    """A row as an entry names it: METHOD/ROW, or a table of method and what else. Raises ValueError, or UsageError for a row that no
+    method has; where says whose entry it is."""
     if entry is None:
         return Row(label)
     given: dict[str, Any] = {"method": entry} if isinstance(entry, str) else dict(entry)
     if unknown := set(given) - _ROW_KEYS:
         may = ", ".join(sorted(_ROW_KEYS))
-        raise ValueError(f"results/tables.toml, {table}, {label!r}: {', '.join(sorted(unknown))} given; it may hold {may}")
+        raise ValueError(f"{where}, {label!r}: {', '.join(sorted(unknown))} given; it may hold {may}")
     method, _, row = given.get("method", "").partition("/")
     if method and row not in registry.entry("methods", method).rows:
-        raise UsageError(f"results/tables.toml, {table}, {label!r}: no row {row!r} of {method}")
+        raise UsageError(f"{where}, {label!r}: no row {row!r} of {method}")
     overrides = {name: check_value(method, name, value) for name, value in given.get("set", {}).items()}
     return Row(
         label,

@@ -43,3 +43,19 @@ def write(store: Store, method: str, *, skill: float = 0.5, row: str = "", array
         record["predictions_path"] = store.save_arrays("predictions", key, found)
     store.write(record)
     return record
+
+
+METHODS = (("floor", "prior"), ("mtss", "teacher"), ("mtss", "student"), ("supervised", ""), ("naver", "lp"), ("jdstyle", "bce"))
+
+
+def write_many(store: Store, num_records: int, *, num_images: int = 50) -> None:
+    """A sweep of so many records over data sets, label fractions, the 76 conditions and three seeds, for what must stay quick."""
+    import itertools
+
+    conditions = [("none", 0), *itertools.product((f"c{index}" for index in range(15)), range(1, 6))]
+    cells = itertools.product(("darn", "deepfashion", "ficcy", "naver"), (0.25, 0.5, 1.0), conditions, range(3), enumerate(METHODS))
+    for place, (dataset, fraction, (corruption, severity), seed, (rank, (method, row))) in enumerate(itertools.islice(cells, num_records)):
+        skill = 0.3 + 0.08 * rank + 0.1 * fraction - 0.02 * severity
+        data = {"dataset": dataset, "data_hash": dataset[:1] * 64, "protocol_id": f"v1/{dataset}/test/64px/native/pool=1", "split": "test"}
+        condition = {"label_fraction": fraction, "corruption": corruption, "severity": severity, "seed": seed, "finished": float(place)}
+        write(store, method, row=row, arrays=counts(skill, seed, num_images), **data, **condition)

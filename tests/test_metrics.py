@@ -355,6 +355,8 @@ def test_summary_arrays(drawn):
         "top_classes": ("int16", (60, 4, 5)),
         "top_scores": ("float16", (60, 4, 5)),
         "cross_entropy": ("float32", (60, 4)),
+        "f2@0.5/texture": ("uint8", (60, 1)),
+        "f2@0.5/style": ("uint8", (60, 1)),
     }
     for t, name in enumerate(KINDS):
         for i, (row, label) in enumerate(zip(scores[name].tolist(), labels[name].tolist(), strict=True)):

@@ -1,53 +1,129 @@
-"""The `report` command: tables from records. Nothing here imports torch."""
+"""The `report` command: tables, claims, figures and the page from records. Nothing here imports torch."""
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli import FAILED, OK
-from bench.store import Store, write_whole
+from bench.store import Store
 
 if TYPE_CHECKING:
+    from bench.report.cache import Cache
     from bench.report.figures import Figures
+    from bench.report.page_gallery import GalleryOptions
+    from bench.tables import Table
 
 
 def command(options: argparse.Namespace) -> int:
-    """Writes leaderboard.{csv,md,tex} and prints the overview."""
-    from bench.report.figures import Figures
-    from bench.report.leaderboard import build
-    from bench.report.render import overview, to_markdown, to_tex
+    """Writes leaderboard.*, tables/, claims.* and figures/, and prints the overview; or compares two stores."""
+    if options.compare:
+        from bench.compare import run
 
-    store = Store(options.store)
-    records = list(store.records())
-    frame = build(records, store.load_arrays)
-    if frame.empty:
-        print(f"no record in {options.store}; python -m bench run makes some")
+        return run(*options.compare)
+    gallery = None
+    if options.gallery:
+        from bench.report.page_gallery import GalleryOptions
+
+        gallery = GalleryOptions(options.gallery, options.data_root, options.cache)
+    return write(options.store, options.out, gallery)
+
+
+def write(store_path: Path, out: Path, gallery: GalleryOptions | None = None) -> int:
+    """The whole report of a store. What it computed is kept under OUT/.cache, and only what moved since is computed again."""
+    from bench.report.board import make_board, write_board
+    from bench.report.cache import Cache
+    from bench.report.figures import Figures
+    from bench.report.index import read_records
+
+    store = Store(store_path)
+    records = read_records(store, out / ".cache" / "records.json")
+    if not records:
+        print(f"no record in {store_path}; python -m bench run makes some")
         return FAILED
-    texts = {"csv": frame.to_csv(index=False, float_format="%.6f"), "md": to_markdown(frame), "tex": to_tex(frame)}
-    for ending, text in texts.items():
-        write_whole(options.out / f"leaderboard.{ending}", text.encode())
-    print(overview(frame))
-    names = _write_tables(options.out, Figures(records, store))
-    print(f"written: {options.out}/leaderboard.csv, .md, .tex, and tables/*.csv, .md, .tex of {', '.join(names) or 'no table'}")
+    cache = Cache(out / ".cache" / "report.json")
+    board = make_board(records, store, cache)
+    print(write_board(out, board, cache))
+    figures = Figures(records, store)
+    names = write_tables(out, figures, cache)
+    print(f"claims: {write_claims(out, figures, cache)}; {out}/claims.md")
+    write_summaries(out, figures, cache)
+
+    def make_page() -> int:
+        from bench.report.page import content_of, write_page
+
+        return write_page(out / "index.html", content_of(out, names, records, store, board.frame, figures, gallery))
+
+    if cache.of("page", [board.stamp, names, _page_stamps(store_path), str(gallery)], make_page) and not (out / "index.html").exists():
+        make_page()
+    cache.save()
+    papers = ", ".join(names) or "no paper"
+    print(f"written: {out}/index.html, leaderboard.csv, .md, .tex, claims.json, .md, figures/, and tables/ of {papers}")
     return OK
 
 
-def _write_tables(out: Path, figures: Figures) -> list[str]:
+def _page_stamps(store_path: Path) -> list[str]:
+    """Of what the page shows besides records: its own files, and the sweeps that were typed."""
+    own = Path(__file__).parent
+    files = [*own.glob("page*.py"), *(own / "assets").rglob("*"), *(store_path / "sweeps").glob("*.json")]
+    return sorted(f"{path.name} {path.stat().st_mtime_ns}" for path in files)
+
+
+def write_tables(out: Path, figures: Figures, cache: Cache) -> list[str]:
     """The papers' tables that any record belongs to; returns their names."""
     from bench import tables
-    from bench.report.plots import of_table
-    from bench.report.tables import fill, to_csv, to_markdown, to_tex
+    from bench.report.cache import write_text
+    from bench.report.summaries import draw
+    from bench.report.tables import cells_of
 
     written = []
     for name in tables.names():
-        worlds = fill(tables.load(name), figures)
-        if not worlds[0].source:
+        table = tables.load(name)
+        stamps: list[object] = [*figures.stamps(cells_of(table, figures))]
+        stamps += [repr(table)] if stamps else []
+        texts = cache.of(f"table {name}", stamps, partial(_table_texts, table, figures)) if stamps else []
+        if not texts:
             continue
         written.append(name)
-        for ending, text in {"csv": to_csv(worlds), "md": to_markdown(worlds), "tex": to_tex(worlds)}.items():
-            write_whole(out / "tables" / f"{name}.{ending}", text.encode())
-        if worlds[0].table.figure and (drawing := of_table(worlds[0], figures)) is not None:
-            write_whole(out / "figures" / f"{name}.svg", drawing.encode())
+        for ending, text in zip(("csv", "md", "tex"), texts, strict=True):
+            write_text(out / "tables" / f"{name}.{ending}", text)
+        if table.figure:
+            draw(out, cache, name, stamps, partial(_table_figure, table, figures))
     return written
+
+
+def _table_texts(table: Table, figures: Figures) -> list[str]:
+    from bench.report.tables import fill, texts_of
+
+    return texts_of(fill(table, figures))
+
+
+def _table_figure(table: Table, figures: Figures) -> str | None:
+    from bench.report.plots import of_table
+    from bench.report.tables import fill
+
+    return of_table(fill(table, figures)[0], figures)
+
+
+def write_claims(out: Path, figures: Figures, cache: Cache) -> str:
+    """claims.{json,md}; returns how many have each verdict."""
+    from bench.claims import counts, judge
+    from bench.report.cache import write_text
+    from bench.report.claims import to_json, to_markdown
+
+    judged = judge(figures, cache)
+    write_text(out / "claims.json", to_json(judged))
+    write_text(out / "claims.md", to_markdown(judged))
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts(judged).items())
+
+
+def write_summaries(out: Path, figures: Figures, cache: Cache) -> None:
+    """What is over whole data sets: corruption, cost, label fractions and ranks."""
+    from bench.report import costs, curves, ranks, robustness
+    from bench.report.summaries import worlds
+
+    found = worlds(figures)
+    for part in (robustness, costs, curves, ranks):
+        part.write(out, found, cache)

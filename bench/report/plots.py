@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bench.report.figures import Cell, Figures
+from bench.report.kept import attention_maps, training_curves
+from bench.report.svg import draw_figure, render
 from bench.report.tables import Filled, World, place_of, replicates_of
 from bench.statistics import Replicates, paired_difference
 from bench.tables import Column, Row, Table
 
-_SIZE = (7.2, 4.0)  # inches
 _BANNER = "synthetic stand-ins, preset {preset}"
-
-
-def render(draw: Callable[[Any], None], title: str, note: str = "") -> str:
-    """An SVG drawing by draw(axes), the same bytes for the same figures. Text stays text."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "bench", "font.size": 9, "axes.spines.top": False}):
-        figure, axes = pyplot.subplots(figsize=_SIZE, layout="constrained")
-        draw(axes)
-        axes.set_title(title if not note else f"{title}\n{note}", fontsize=9)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-        pyplot.close(figure)
-    return text.getvalue()
 
 
 def of_table(world: World, figures: Figures) -> str | None:
@@ -44,8 +27,12 @@ def of_table(world: World, figures: Figures) -> str | None:
         return class_changes(figures, cells[0], cells[1], world.table.figure["type"], column.metric)
     if kind == "embeddings":
         return embedding_maps(figures, cells, world.table.figure["type"])
+    if kind in ("history", "attention"):
+        groups = [figures.clean(cell) for cell in cells]
+        draw = training_curves if kind == "history" else attention_maps
+        return draw(groups, [row.label for row in _own_rows(world.table)], world.table.title, _note(world))
     if kind not in drawers:
-        choices = ", ".join((*drawers, "classes", "embeddings"))
+        choices = ", ".join((*drawers, "classes", "embeddings", "history", "attention"))
         raise ValueError(f"results/tables.toml, {world.table.name}: figure of kind {kind!r}; expected {choices}")
     return render(lambda axes: drawers[kind](axes, world, figures), world.table.title, _note(world))
 
@@ -54,9 +41,9 @@ def class_changes(figures: Figures, before: Cell, after: Cell, kind: str, metric
     """Figure 8 of MTSS: by how much a metric of each class of a type moves from one method to another, most images first; None where
     either is missing."""
     one, other = figures.clean(before), figures.clean(after)
-    if one is None or other is None or not (one.ok and other.ok):
+    if one is None or other is None or not (one.ok and other.ok) or one.split is None:
         return None
-    schema, positives = one.store.load_split(one.ok[0]["data_hash"], one.ok[0]["split"])
+    schema, positives = one.split
     order = np.argsort(-positives[kind].sum(axis=0), kind="stable")
     names = [schema[kind].classes[index] for index in order if positives[kind][:, index].any()]
     differences = [_class_difference(figures, before, after, name, metric) for name in names]
@@ -80,17 +67,14 @@ def embedding_maps(figures: Figures, cells: Sequence[Cell], kind: str, num_class
     embeddings were kept."""
     groups = [figures.clean(cell) for cell in cells]
     found = [group for group in groups if group is not None and group.ok and f"embedding/{kind}" in group.arrays[0]]
-    if len(found) < len(cells):
+    if len(found) < len(cells) or found[0].split is None:
         return None
-    import matplotlib
     from sklearn.manifold import TSNE
 
-    matplotlib.use("svg")
-    from matplotlib import pyplot
+    schema, positives = found[0].split
 
-    schema, positives = found[0].store.load_split(found[0].ok[0]["data_hash"], found[0].ok[0]["split"])
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "bench", "font.size": 8}):
-        figure, panels = pyplot.subplots(1, len(cells), figsize=(4 * len(cells), 3.8), layout="constrained", squeeze=False)
+    def draw(figure: Any) -> None:
+        panels = figure.subplots(1, len(cells), squeeze=False)
         for axes, group, cell in zip(panels[0], found, cells, strict=True):
             points = group.arrays[0][f"embedding/{kind}"].astype(np.float32)
             carried = positives[kind][: len(points)]
@@ -102,10 +86,8 @@ def embedding_maps(figures: Figures, cells: Sequence[Cell], kind: str, num_class
             axes.set_xticks([])
             axes.set_yticks([])
         panels[0][-1].legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-        pyplot.close(figure)
-    return text.getvalue()
+
+    return draw_figure(draw, (4 * len(cells), 3.8))
 
 
 def _class_difference(figures: Figures, before: Cell, after: Cell, name: str, metric: str) -> Any:

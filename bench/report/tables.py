@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tabulate import tabulate
-
 from bench.report.figures import Cell, Figures
 from bench.spec import row_label
 from bench.statistics import Interval, Replicates, mean_replicates
@@ -72,6 +70,28 @@ def fill(table: Table, figures: Figures) -> list[World]:
     worlds = [World(table, source, preset, dict(_cells(table, figures, source, preset))) for source, preset in figures.worlds]
     run = [world for world in worlds if any(cell.ours is not None or cell.counts.total() > cell.counts["missing"] for cell in _ours(world))]
     return run or [World(table, "", "", dict(_cells(table, figures, "", "")))]
+
+
+def texts_of(worlds: list[World]) -> list[str]:
+    """CSV, Markdown and LaTeX; nothing where nothing of the table was run."""
+    return [to_csv(worlds), to_markdown(worlds), to_tex(worlds)] if worlds[0].source else []
+
+
+def cells_of(table: Table, figures: Figures) -> list[Cell]:
+    """All cells with records that the table is filled from, under any source and preset; nothing where only its floors have any."""
+    found: dict[Cell, None] = {}
+    own = False
+    for source, preset in figures.worlds:
+        for row in (*table.rows, *floor_rows(table)):
+            for column in table.columns if row.method else ():
+                if row.method == "floor" or covers(table, row, column):
+                    cell = place_of(row, column, source, preset)
+                    cells = [
+                        each for each in (cell, *(figures.corrupted_cells(cell) if column.corrupted else ())) if each in figures.groups
+                    ]
+                    own = own or (row.method != "floor" and bool(cells))
+                    found |= dict.fromkeys(cells)
+    return list(found) if own else []
 
 
 def _ours(world: World) -> Iterator[Filled]:
@@ -177,6 +197,8 @@ def _grid(world: World, form: str) -> str:
         cells = [world.cells[row.label, column] for column in world.table.columns]
         if any(cell.paper is not None or cell.ours is not None or cell.counts for cell in cells):
             lines.append([row.label, *(_text(world, cell) for cell in cells)])
+    from tabulate import tabulate
+
     return tabulate(lines, headers=["", *(_header(column) for column in world.table.columns)], tablefmt=form, disable_numparse=True)
 
 
@@ -199,9 +221,10 @@ def _text(world: World, cell: Filled) -> str:
 
 def _counts(world: World) -> list[str]:
     total: Counter = Counter()
-    for cell in world.cells.values():
+    places = {(label, column.dataset, column.corrupted): cell for (label, column), cell in world.cells.items() if cell.counts}
+    for cell in places.values():  # a record is behind several columns, and counts once
         total += Counter({status: count for status, count in cell.counts.items() if status != "ok"})
-    return [f"Not ok: {', '.join(f'{count} {status}' for status, count in sorted(total.items()))}."] if total else []
+    return [f"Not ok: {', '.join(f'{count} {status}' for status, count in sorted(total.items())) or 'none'}."]
 
 
 def _notes(table: Table) -> list[str]:

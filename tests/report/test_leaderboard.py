@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from handmade import counts, write
+from sklearn.metrics import fbeta_score
 
+from bench.protocol import AttributeType, Schema
 from bench.report.leaderboard import AT_FLOOR, COLUMNS, build
 from bench.store import Store
 
@@ -113,3 +115,97 @@ def test_a_figure_without_counts_has_no_interval(store):
     found = row(store, "good", metric="map")
     assert (found["mean"], found["rank"]) == (0.5, 1)
     assert np.isnan(found["ci_low"])
+
+
+def with_decisions(store, method, wrong, seed=0, **fields):
+    """A record with the decisions of one type of nine classes, a share of them wrong."""
+    rng = np.random.default_rng([seed, int(1000 * wrong)])
+    labels = np.random.default_rng(7).random((200, 9)) < 0.3
+    decided = labels ^ (rng.random(labels.shape) < wrong)
+    entropy = rng.exponential(1 + wrong, size=(200, 2)).astype(np.float32)
+    arrays = {**counts(0.5, seed), "f2/part": np.packbits(decided, axis=1), "cross_entropy": entropy}
+    figures = {"f2": fbeta_score(labels, decided, beta=2, average="macro"), "cross_entropy": float(entropy.mean())}
+    types = {"category": {"f1@1": 0.0}, "part": {"f1@1": 0.0, **figures}}
+    record = write(store, method, arrays=arrays, seed=seed, metrics={"f1@1": 0.5, **figures}, per_attribute=types, split="test", **fields)
+    schema = Schema((AttributeType("category", tuple("ab"), True), AttributeType("part", tuple("abcdefghi"), False)))
+    store.save_split(record["data_hash"], "test", schema, {"category": np.zeros((200, 2)), "part": labels.astype(np.int8)})
+
+
+def full(store):
+    found = build(store.records(), store.load_arrays, store.load_split)
+    return {(each["method"], each["attribute"], each["metric"]): each for each in found.to_dict("records")}
+
+
+def test_f2_and_cross_entropy_have_intervals_and_ties_over_images(store):
+    with_decisions(store, "best", 0.05)
+    with_decisions(store, "poor", 0.3)
+    found = full(store)
+    best, poor = found["best", "all", "f2"], found["poor", "all", "f2"]
+    assert best["ci_low"] < best["mean"] < best["ci_high"]
+    assert (best["tied_with_best"], poor["tied_with_best"]) == (True, False)
+    assert best["mean"] == pytest.approx(next(record for record in store.records() if record["method"] == "best")["metrics"]["f2"])
+    entropy = found["best", "all", "cross_entropy"]
+    assert (entropy["rank"], found["poor", "all", "cross_entropy"]["rank"]) == (1, 2)  # less is better
+    assert entropy["ci_low"] < entropy["mean"] < entropy["ci_high"]
+    assert entropy["ci_high"] > 1  # nats are not a share
+
+
+def test_predictions_from_before_decisions_were_kept_still_read(store):
+    write(store, "old", metrics={"f1@1": 0.5, "f2": 0.4, "cross_entropy": 1.5})
+    found = full(store)
+    assert found["old", "all", "f2"]["mean"] == 0.4
+    assert np.isnan(found["old", "all", "f2"]["ci_low"])
+    with_decisions(store, "new", 0.1)
+    mixed = full(store)
+    assert mixed["new", "all", "f2"]["tied_with_best"] is None  # nothing pairs the two
+    assert mixed["new", "all", "f2"]["rank"] == 1
+
+
+def test_a_figure_of_seeds_alone_has_an_interval_over_them(store):
+    for seed, value in enumerate((0.4, 0.5, 0.9)):
+        write(store, "good", seed=seed, metrics={"f1@1": 0.5, "map": value})
+    found = row(store, "good", metric="map")
+    assert found["ci_low"] < found["mean"] < found["ci_high"]
+    assert found["tied_with_best"] is None
+
+
+@pytest.mark.parametrize("status", ["failed", "timeout", "oom", "killed", "no_data", "interrupted"])
+def test_every_kind_of_loss_has_its_row_and_no_figure(store, status):
+    write(store, "good")
+    write(store, "lost", status=status)
+    [lost] = frame(store)[frame(store).method == "lost"].to_dict("records")
+    assert lost["status"] == f"1 {status}"
+    assert np.isnan(lost["mean"])
+    assert set(frame(store)[frame(store).method == "good"].status) == {"ok"}
+
+
+def test_seeds_and_conditions_that_were_never_run_are_missing(store):
+    for seed in (0, 1):
+        write(store, "whole", seed=seed)
+        write(store, "whole", seed=seed, corruption="fog", severity=3)
+    write(store, "part", seed=0)
+    write(store, "part", seed=0, corruption="fog", severity=3)
+    write(store, "part", seed=1)
+    write(store, "clean", seed=0)
+    found = {(each["method"], each["severity"]): each["status"] for each in frame(store).to_dict("records")}
+    assert found == {
+        ("whole", 0): "ok",
+        ("whole", 3): "ok",
+        ("part", 0): "ok",
+        ("part", 3): "1 ok, 1 missing",
+        ("clean", 0): "ok",
+        ("clean", 3): "1 missing",
+    }
+
+
+def test_a_loss_shows_beside_the_floor(store):
+    write(store, "floor", row="prior", skill=0.5)
+    write(store, "same", arrays=counts(0.5))
+    write(store, "same", seed=1, status="timeout")
+    assert row(store, "same")["status"] == f"1 ok, 1 timeout, {AT_FLOOR}"
+
+
+def test_two_presets_share_no_column(store):
+    write(store, "good", preset="tiny")
+    write(store, "better", preset="paper")
+    assert set(frame(store).dataset) == {"darn (preset tiny)", "darn (preset paper)"}

@@ -1,5 +1,7 @@
 """The leaderboard as text."""
 
+import csv
+
 import pytest
 from handmade import write
 
@@ -21,18 +23,23 @@ F1@1 in percent ± half the 95 % interval (bootstrap over images and seeds). \\*
 | good        | 1        | 100.0 ± 0.0* | 100.0 ± 0.0* | 100.0 ± 0.0* |
 | floor/prior | 1        | 0.0 ± 0.0    | 0.0 ± 0.0    | 0.0 ± 0.0    |
 | none        | 1        | 0.0 ± 0.0▽   | 0.0 ± 0.0▽   | 0.0 ± 0.0▽   |
+| lost        | 1        | 1 failed     |              |              |
 
 ### Under corruption, all attribute types
 
 | method      | labels   | clean        | fog/3      |
 |:------------|:---------|:-------------|:-----------|
 | good        | 1        | 100.0 ± 0.0* | 0.0 ± 0.0* |
-| floor/prior | 1        | 0.0 ± 0.0    |            |
-| none        | 1        | 0.0 ± 0.0▽   |            |
+| floor/prior | 1        | 0.0 ± 0.0    | 1 missing  |
+| none        | 1        | 0.0 ± 0.0▽   | 1 missing  |
+| lost        | 1        | 1 failed     | 1 missing  |
 
 ## Not ok
 
 1 failed: lost darn f=1 clean
+1 missing: floor/prior darn f=1 fog/3
+1 missing: lost darn f=1 fog/3
+1 missing: none darn f=1 fog/3
 """
 
 
@@ -47,12 +54,23 @@ def store(tmp_path):
     return found
 
 
+def rows(store):
+    return build(store.records(), store.load_arrays).to_dict("records")
+
+
 def test_markdown_is_the_expected_text(store):
-    assert to_markdown(build(store.records(), store.load_arrays)) == MARKDOWN
+    assert to_markdown(rows(store)) == MARKDOWN
+
+
+def test_many_conditions_that_lack_a_result_are_counted_not_listed(store):
+    for severity in range(1, 6):
+        for name in ("snow", "frost"):
+            write(store, "good", skill=1.0, corruption=name, severity=severity)
+    assert "1 missing: none darn f=1 fog/3 frost/1 frost/2 frost/3 and 7 more" in to_markdown(rows(store))
 
 
 def test_the_overview_and_latex_name_the_stand_in(store):
-    frame = build(store.records(), store.load_arrays)
+    frame = rows(store)
     assert "darn (synthetic), F1@1, clean\nSYNTHETIC" in overview(frame)
     assert "% SYNTHETIC" in to_tex(frame)
     assert "\\toprule" in to_tex(frame)
@@ -60,10 +78,16 @@ def test_the_overview_and_latex_name_the_stand_in(store):
     assert "0.0 $\\pm$ 0.0$\\triangledown$" in to_tex(frame)
 
 
-def test_the_command_writes_three_files(store, tmp_path, capsys):
-    assert main(["report", "--store", str(store.root), "--out", str(tmp_path / "out")]) == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["leaderboard.csv", "leaderboard.md", "leaderboard.tex"]
+def test_the_command_writes_the_leaderboard_as_built(store, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["report", "--store", str(store.root), "--out", str(out)]) == 0
     assert "1 failed: lost" in capsys.readouterr().out
+    assert (out / "leaderboard.md").read_text() == MARKDOWN
+    with (out / "leaderboard.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    frame = build(store.records(), store.load_arrays)
+    assert [line["method"] for line in lines] == list(frame.method)
+    assert [float(line["mean"] or "nan") for line in lines] == pytest.approx(list(frame["mean"]), abs=1e-6, nan_ok=True)
 
 
 def test_an_empty_store_is_said_and_fails(tmp_path, capsys):

@@ -1,0 +1,230 @@
+"""`report --compare A B`: what moved between two stores beyond noise.
+
+A store is a folder, or a commit of the repository, whose results/reference is read without touching the working tree. Cells are the same
+where method, row, data and condition agree, whatever their keys. Where both sides have the per-image arrays of a cell, its seeds are
+compared in pairs on the same images; Holm corrects over all cells and metrics of one command."""
+
+from __future__ import annotations
+
+import io
+import math
+import subprocess
+import tarfile
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench import registry
+from bench.cli import OK
+from bench.report.groups import ALL, Group, method_label
+from bench.spec import UsageError
+from bench.statistics import Difference, holm, paired_difference
+from bench.store import Record, Store
+
+METRICS = ("f1@1", "recall@3", "accuracy@1", "f2")
+REFERENCE = "results/reference"
+ALPHA = 0.05
+_IDENTITY = (
+    "method",
+    "row",
+    "dataset",
+    "source",
+    "data_hash",
+    "label_fraction",
+    "protocol_id",
+    "split",
+    "corruption",
+    "severity",
+    "preset",
+)
+
+
+@dataclass(frozen=True)
+class Move:
+    """One metric of one cell on both sides. p_value: corrected over all that were compared."""
+
+    cell: str
+    metric: str
+    before: float
+    after: float
+    difference: Difference
+    num_seeds: int
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """moves: every comparison in pairs, clearest first; unpaired: (cell, metric, before, after) where no images tie the two sides together;
+    changed: (cell, what it was and what it is) where the status differs; only: cells of one side alone."""
+
+    moves: list[Move]
+    unpaired: list[tuple[str, str, float, float]]
+    changed: list[tuple[str, str]]
+    only: tuple[list[str], list[str]]
+
+    @property
+    def moved(self) -> list[Move]:
+        return [move for move in self.moves if move.p_value < ALPHA]
+
+
+def run(first: str, second: str) -> int:
+    """Prints what moved. Raises UsageError for what is neither a folder nor a commit with a store."""
+    with opened(first) as before, opened(second) as after:
+        print(to_text(compare(before, after), first, second))
+    return OK
+
+
+@contextmanager
+def opened(name: str) -> Iterator[Store]:
+    """The store in a folder, or the one that a commit has at results/reference, unpacked where it is thrown away after use."""
+    if (Path(name) / "records").is_dir():
+        yield Store(Path(name))
+        return
+    if Path(name).is_dir():
+        raise UsageError(f"{name}: no folder records in it; expected a store, or a commit")
+    try:
+        found = subprocess.run(
+            ["git", "archive", "--format=tar", f"{_commit(name)}", REFERENCE],
+            cwd=registry.ROOT,
+            capture_output=True,
+            check=True,
+            timeout=120,
+        )
+    except subprocess.CalledProcessError as error:
+        raise UsageError(f"{name}: no store at {REFERENCE} in this commit ({error.stderr.decode(errors='replace').strip()})") from error
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(fileobj=io.BytesIO(found.stdout)) as archive:
+            archive.extractall(folder, filter="data")
+        yield Store(Path(folder) / REFERENCE)
+
+
+def compare(before: Store, after: Store) -> Comparison:
+    """Every cell of the two stores, matched by what it is of."""
+    sides = _cells(before), _cells(after)
+    moves: list[Move] = []
+    unpaired, changed = [], []
+    for place in sorted(sides[0].keys() & sides[1].keys(), key=str):
+        pair = [_newest(side[place]) for side in sides]
+        seeds = sorted(seed for seed in pair[0].keys() & pair[1].keys())
+        statuses = [{seed: found[seed]["status"] for seed in seeds} for found in pair]
+        changed += [
+            (f"{_name(pair[0][seed])} seed={seed}", f"{old} → {new}")
+            for seed in seeds
+            if (old := statuses[0][seed]) != (new := statuses[1][seed])
+        ]
+        both = [seed for seed in seeds if statuses[0][seed] == statuses[1][seed] == "ok"]
+        if both:
+            groups = Group([pair[0][seed] for seed in both], before), Group([pair[1][seed] for seed in both], after)
+            found, plain = _compare_cell(*groups)
+            moves += found
+            unpaired += plain
+    adjusted = holm([move.p_value for move in moves])
+    moves = [replace(move, p_value=float(p)) for move, p in zip(moves, adjusted, strict=True)]
+    only = tuple(sorted(_name(next(iter(side[place]))) for place in side.keys() - other.keys()) for side, other in (sides, sides[::-1]))
+    return Comparison(sorted(moves, key=lambda move: (move.p_value, move.cell, move.metric)), unpaired, changed, (only[0], only[1]))
+
+
+def to_text(found: Comparison, first: str, second: str) -> str:
+    """What moved, what changed its status, and how much there was to compare."""
+    from tabulate import tabulate
+
+    parts = [f"{first} → {second}: {len(found.moves)} figures compared in pairs, {len(found.moved)} moved beyond noise (Holm, {ALPHA:g})"]
+    if found.moved:
+        lines = [
+            [
+                move.cell,
+                move.metric,
+                f"{100 * move.before:.2f}",
+                f"{100 * move.after:.2f}",
+                _change(move),
+                f"{move.p_value:.2g}",
+                move.num_seeds,
+            ]
+            for move in found.moved
+        ]
+        parts.append(
+            tabulate(lines, headers=["cell", "metric", "before", "after", "change [95 %]", "p (Holm)", "seeds"], disable_numparse=True)
+        )
+    different = [line for line in found.unpaired if line[2] != line[3]]
+    if different:
+        rows = [[cell, metric, f"{100 * old:.2f}", f"{100 * new:.2f}"] for cell, metric, old, new in different]
+        parts.append("Not the same images, or their arrays are not there: nothing can be said of noise.")
+        parts.append(tabulate(rows, headers=["cell", "metric", "before", "after"], disable_numparse=True))
+    parts += [f"{cell}: {text}" for cell, text in found.changed]
+    parts += [f"only in {name}: {_listed(cells)}" for name, cells in zip((first, second), found.only, strict=True) if cells]
+    if not found.moves and not found.unpaired:
+        parts.append("Nothing comparable: no cell stands in both with a result.")
+    return "\n\n".join(parts)
+
+
+def _compare_cell(before: Group, after: Group) -> tuple[list[Move], list[tuple[str, str, float, float]]]:
+    moves, unpaired, name = [], [], _name(before.ok[0])
+    for metric in METRICS:
+        values = [_mean([record["metrics"].get(metric) for record in group.ok]) for group in (before, after)]
+        if None in values:
+            continue
+        old, new = (value for value in values if value is not None)
+        if before.ok[0]["metrics"] == after.ok[0]["metrics"] and old == new:
+            moves.append(Move(name, metric, old, new, Difference(0.0, 0.0, 0.0, 1.0), len(before.ok), 1.0))
+            continue
+        difference = _difference(before, after, metric)
+        if difference is None or math.isnan(difference.p_value):
+            unpaired.append((name, metric, old, new))
+        else:
+            moves.append(Move(name, metric, old, new, difference, len(before.ok), difference.p_value))
+    return moves, unpaired
+
+
+def _difference(before: Group, after: Group, metric: str) -> Difference | None:
+    """Over the same images; None where a side has no arrays of them."""
+    try:
+        old, new = before.replicates(ALL, metric), after.replicates(ALL, metric)
+        return None if old is None or new is None or not old.num_images else paired_difference(new, old)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _cells(store: Store) -> dict[tuple, list[Record]]:
+    found: dict[tuple, list[Record]] = defaultdict(list)
+    for record in store.records():
+        found[tuple(record[name] for name in _IDENTITY)].append(record)
+    return found
+
+
+def _newest(records: Sequence[Record]) -> dict[int, Record]:
+    """seed -> its newest record."""
+    return {record["seed"]: record for record in sorted(records, key=lambda each: (each["finished"], each["key"]))}
+
+
+def _commit(name: str) -> str:
+    """The full name of a commit, so that nothing typed is an option to git."""
+    found = subprocess.run(
+        ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"],
+        cwd=registry.ROOT,
+        capture_output=True,
+        timeout=60,
+    )
+    if found.returncode:
+        raise UsageError(f"{name}: neither the folder of a store nor a commit")
+    return found.stdout.decode().strip()
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def _name(record: Record) -> str:
+    condition = f" {record['corruption']}/{record['severity']}" if record["severity"] else ""
+    return f"{method_label(record)} {record['dataset']} f={record['label_fraction']:g}{condition}"
+
+
+def _change(move: Move) -> str:
+    return f"{100 * move.difference.mean:+.2f} [{100 * move.difference.low:+.2f}, {100 * move.difference.high:+.2f}]"
+
+
+def _listed(cells: Sequence[str], most: int = 5) -> str:
+    return ", ".join(cells[:most]) + (f" and {len(cells) - most} more" if len(cells) > most else "")

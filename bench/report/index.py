@@ -1,0 +1,93 @@
+"""The records of a store without reading each file again: who they are and whether they changed, from one file beside the report.
+
+A record read so is whole to whoever asks for a field: what the index leaves out is read from the record's own file then."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bench.store import Record, Store, write_whole
+
+FIELDS = (
+    *("key", "protocol_id", "method", "row", "dataset", "source", "data_hash", "split", "label_fraction", "corruption", "severity"),
+    *("seed", "preset", "status", "finished", "predictions_path", "n_labeled", "fit_seconds", "eval_seconds", "images_per_second"),
+    *("peak_rss_mb", "peak_vram_mb", "device"),
+)
+STAMP = "stamp"  # the field of a record so read that tells one state of its file from the next
+_VERSION = 1
+
+
+class IndexedRecord(dict[str, Any]):
+    """A record that reads what it lacks from the store."""
+
+    def __init__(self, values: dict[str, Any], store: Store) -> None:
+        super().__init__(values)
+        self.store = store
+
+    def __missing__(self, name: str) -> Any:
+        whole = self.store.read(self["key"])
+        if whole is None:
+            raise KeyError(f"{name}: the record {self['key']} is gone; report again")
+        for field, value in whole.items():
+            self.setdefault(field, value)
+        if name not in whole:
+            raise KeyError(name)
+        return whole[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def copy(self) -> IndexedRecord:
+        return IndexedRecord(dict(self), self.store)
+
+
+def read_records(store: Store, path: Path) -> list[Record]:
+    """All records that can be read, in the order of their keys, each with a STAMP. path: the index, made and kept up to date."""
+    before = _read(path)
+    now: dict[str, list[Any]] = {}
+    for key, stamp in _stamps(store):
+        entry = before.get(key)
+        if entry is None or entry[0] != stamp:
+            record = store.read(key)
+            if record is None:
+                continue
+            entry = [stamp, [record[name] for name in FIELDS]]
+        now[key] = entry
+    if now != before:
+        with suppress(OSError):
+            write_whole(path, json.dumps({"version": _VERSION, "fields": FIELDS, "records": now}).encode())
+    return [IndexedRecord({STAMP: stamp, **dict(zip(FIELDS, values, strict=True))}, store) for stamp, values in now.values()]
+
+
+def _stamps(store: Store) -> Iterator[tuple[str, str]]:
+    """(key, time and size of its file) in the order of keys."""
+    try:
+        folders = sorted(entry.path for entry in os.scandir(store.root / "records") if len(entry.name) == 2)
+    except FileNotFoundError:
+        return
+    for folder in folders:
+        found = []
+        for entry in os.scandir(folder):
+            if entry.name.endswith(".json"):
+                facts = entry.stat()
+                found.append((entry.name.removesuffix(".json"), f"{facts.st_mtime_ns}:{facts.st_size}"))
+        yield from sorted(found)
+
+
+def _read(path: Path) -> dict[str, list[Any]]:
+    try:
+        found = json.loads(path.read_bytes())
+        if found["version"] != _VERSION or found["fields"] != list(FIELDS):
+            return {}
+        records: dict[str, list[Any]] = found["records"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+    return records

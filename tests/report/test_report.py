@@ -1,0 +1,137 @@
+"""The whole command: what it writes, that it writes it again alike, computes only what moved, and never imports torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from handmade import write, write_many
+
+from bench.cli import main
+from bench.report import board, write_claims, write_summaries, write_tables
+from bench.report.cache import Cache
+from bench.report.figures import Figures
+from bench.report.index import read_records
+from bench.store import Store
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("sweep"))
+    write_many(store, 600)
+    return store
+
+
+def report(store, out):
+    """All but the page; returns how many pieces were computed."""
+    cache = Cache(out / ".cache" / "report.json")
+    records = read_records(store, out / ".cache" / "records.json")
+    board.write_board(out, board.make_board(records, store, cache), cache)
+    figures = Figures(records, store)
+    write_tables(out, figures, cache)
+    write_claims(out, figures, cache)
+    write_summaries(out, figures, cache)
+    cache.save()
+    return cache.made
+
+
+def files(out):
+    return {
+        path.relative_to(out).as_posix(): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and ".cache" not in path.parts
+    }
+
+
+def test_a_report_made_again_computes_nothing_and_a_fresh_one_gives_the_same_bytes(sweep, tmp_path):
+    assert report(sweep, tmp_path / "one") > 0
+    first = files(tmp_path / "one")
+    assert report(sweep, tmp_path / "one") == 0
+    assert files(tmp_path / "one") == first
+    report(sweep, tmp_path / "two")
+    assert files(tmp_path / "two") == first
+    assert {"leaderboard.csv", "leaderboard.md", "leaderboard.tex", "claims.json", "claims.md"} <= set(first)
+    assert {f"tables/{name}.{ending}" for name in ("robustness", "cost", "critical-difference") for ending in ("csv", "md")} <= set(first)
+
+
+def test_one_new_record_moves_its_own_condition_alone(tmp_path):
+    store = Store(tmp_path / "store")
+    write_many(store, 200)
+    report(store, tmp_path / "out")
+    before = files(tmp_path / "out")
+    write(store, "newcomer", dataset="darn", label_fraction=0.25, corruption="none", severity=0, seed=0, data_hash="d" * 64, split="test",
+          protocol_id="v1/darn/test/64px/native/pool=1")  # fmt: skip
+    cache = Cache(tmp_path / "out" / ".cache" / "report.json")
+    records = read_records(store, tmp_path / "out" / ".cache" / "records.json")
+    computed = []
+    real = board._chunk
+    try:
+        board._chunk = lambda condition, *rest: computed.append(condition.severity) or real(condition, *rest)
+        board.write_board(tmp_path / "out", board.make_board(records, store, cache), cache)
+    finally:
+        board._chunk = real
+    # its own condition, and those of its data set and label fraction, where it is missing now
+    assert computed.count(0) == 1
+    assert b"newcomer" in (tmp_path / "out" / "leaderboard.csv").read_bytes()
+    assert b"newcomer" not in before["leaderboard.csv"]
+
+
+def test_a_drawing_is_left_alone_unless_its_data_changed_or_it_is_gone(sweep, tmp_path):
+    report(sweep, tmp_path)
+    path = tmp_path / "figures" / "cost-darn.svg"
+    text = path.read_bytes()
+    path.write_bytes(b"mine")
+    report(sweep, tmp_path)
+    assert path.read_bytes() == b"mine"
+    path.unlink()
+    report(sweep, tmp_path)
+    assert path.read_bytes() == text
+
+
+def test_neither_report_nor_claims_nor_compare_imports_torch(tmp_path):
+    store = Store(tmp_path / "store")
+    write_many(store, 30)
+    program = (
+        "import sys; from bench.cli import main; store, out = sys.argv[1:];"
+        "codes = [main(['report', '--store', store, '--out', out]), main(['report', '--store', store, '--out', out]),"
+        " main(['claims', '--store', store]), main(['report', '--compare', store, store])];"
+        "print(codes, [name for name in ('torch', 'torchvision', 'timm') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(store.root), str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True, timeout=240
+    )
+    assert done.stdout.strip().splitlines()[-1] == "[0, 0, 0, 0] []", done.stderr
+
+
+def test_the_second_report_draws_nothing_and_needs_neither_pandas_nor_matplotlib(tmp_path):
+    store = Store(tmp_path / "store")
+    write_many(store, 30)
+    assert main(["report", "--store", str(store.root), "--out", str(tmp_path / "out")]) == 0
+    program = (
+        "import sys; from bench.cli import main; code = main(['report', '--store', sys.argv[1], '--out', sys.argv[2]]);"
+        "print(code, [name for name in ('matplotlib', 'pandas', 'sklearn') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(store.root), str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True, timeout=240
+    )
+    assert done.stdout.strip().splitlines()[-1] == "0 []", done.stderr
+
+
+@pytest.mark.parametrize("status", ["failed", "timeout", "no_data"])
+def test_what_is_lost_or_missing_shows_in_a_paper_table_and_is_no_zero(status, tmp_path):
+    store = Store(tmp_path / "store")
+    place = {"dataset": "ficcy", "protocol_id": "v1/ficcy/test/64px/native/pool=1", "data_hash": "f" * 64}
+    write(store, "mtss", row="student", skill=0.6, **place)
+    write(store, "mtss", row="teacher", status=status, **place)
+    report(store, tmp_path / "out")
+    text = (tmp_path / "out" / "tables" / "mtss-5.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| MTSS teacher"))
+    assert f"1 {status}" in row
+    assert "0.00" not in row
+    single = next(line for line in text.splitlines() if line.startswith("| MTSS student, single"))
+    assert "1 missing" in single
+    counted = next(line for line in text.splitlines() if line.startswith("Not ok:"))
+    assert f" 1 {status}" in counted
+    assert "missing" in counted

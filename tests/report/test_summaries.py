@@ -1,0 +1,161 @@
+"""Tables and figures over whole data sets, against what they were made from by hand."""
+
+import csv
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from handmade import counts, write
+
+from bench.comparisons import rank_methods
+from bench.report import costs, curves, ranks, robustness
+from bench.report.cache import Cache
+from bench.report.figures import Figures
+from bench.report.summaries import worlds
+from bench.store import Store
+
+POOL = {"protocol_id": "v1/darn/test/64px/native/pool=1"}
+CONDITIONS = [(name, severity) for name in ("fog", "snow") for severity in (1, 3)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def run(part, store, out):
+    part.write(out, worlds(Figures(store.records(), store)), Cache(out / "cache.json"))
+
+
+def table(out, name):
+    with (out / "tables" / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def texts(path):
+    return [node.text for node in ElementTree.fromstring(path.read_text()).iter() if node.tag.endswith("}text") and node.text]
+
+
+def recall3(skill, seed=0):
+    return counts(skill, seed)["hits"][:, :, 1].mean()
+
+
+def corrupt(store, method, skills, conditions=CONDITIONS):
+    for place, (name, severity) in enumerate(conditions):
+        write(store, method, arrays=counts(skills[severity], place), corruption=name, severity=severity, **POOL)
+
+
+def test_robustness_by_hand(store, tmp_path):
+    write(store, "supervised", skill=0.8, **POOL)
+    write(store, "other", arrays=counts(0.7, 9), **POOL)
+    corrupt(store, "supervised", {1: 0.6, 3: 0.4})
+    corrupt(store, "other", {1: 0.65, 3: 0.6})
+    run(robustness, store, tmp_path)
+    lines = {(line["method"], line["severity"]): line for line in table(tmp_path, "robustness")}
+    means = {
+        severity: np.mean([recall3(skill, place) for place in places]) for severity, skill, places in ((1, 0.6, (0, 2)), (3, 0.4, (1, 3)))
+    }
+    own, clean = lines["supervised", "1"], recall3(0.8)
+    assert float(own["drop"]) == pytest.approx(clean - np.mean(list(means.values())), abs=1e-5)
+    assert float(own["relative_drop"]) == pytest.approx(1 - np.mean(list(means.values())) / clean, abs=1e-5)
+    assert float(own["drop_low"]) < float(own["drop"]) < float(own["drop_high"])
+    assert float(lines["supervised", "3"]["severity_drop"]) == pytest.approx(clean - means[3], abs=1e-5)
+    assert (own["mce"], own["reference"], own["conditions"]) == ("1", "supervised", "4")
+    assert float(lines["other", "1"]["mce"]) < 1
+    assert (own["rank_clean"], own["rank_change"], lines["other", "3"]["rank_change"]) == ("1", "1", "-1")
+    assert {"supervised", "other"} <= set(texts(tmp_path / "figures" / "robustness-darn.svg"))
+
+
+def test_a_method_that_lacks_conditions_is_left_out_and_named(store, tmp_path):
+    for name in ("supervised", "other", "lazy"):
+        write(store, name, **POOL)
+        corrupt(store, name, {1: 0.5, 3: 0.4}, CONDITIONS[:3] if name == "lazy" else CONDITIONS)
+    run(robustness, store, tmp_path)
+    assert {line["method"] for line in table(tmp_path, "robustness")} == {"supervised", "other"}
+    text = (tmp_path / "tables" / "robustness.md").read_text()
+    assert "Left out: lazy (1 of 4 conditions missing)." in text
+    assert "SYNTHETIC" in text
+
+
+def test_costs_and_their_front(store, tmp_path):
+    facts = {"images_per_second": 100.0, "peak_rss_mb": 300.0, "peak_vram_mb": None}
+    for name, skill, seconds in (("quick", 0.5, 1.0), ("good", 0.9, 30.0), ("beaten", 0.4, 10.0)):
+        for seed in range(2):
+            write(store, name, skill=skill, seed=seed, **POOL, **{**facts, "fit_seconds": seconds + seed})
+    write(store, "lost", status="failed", **POOL)
+    write(store, "gpu", skill=0.95, **POOL, **{**facts, "fit_seconds": 99.0, "peak_vram_mb": 2000.0})
+    run(costs, store, tmp_path)
+    lines = {line["method"]: line for line in table(tmp_path, "cost")}
+    assert [name for name, line in lines.items() if line["pareto"] == "True"] == ["quick", "good", "gpu"]
+    assert (lines["good"]["fit_seconds"], lines["good"]["n_seeds"], lines["good"]["device"], lines["gpu"]["device"]) == (
+        "30.5",
+        "2",
+        "CPU",
+        "GPU",
+    )
+    assert "lost" not in lines
+    assert lines["quick"]["peak_vram_mb"] == ""
+    assert {"quick", "good"} <= set(texts(tmp_path / "figures" / "cost-darn.svg"))
+
+
+def test_label_curves_by_hand(store, tmp_path):
+    for name, skills in (("steep", (0.3, 0.5, 0.9)), ("flat", (0.5, 0.5, 0.5))):
+        for fraction, skill in zip((0.25, 0.5, 1.0), skills, strict=True):
+            write(store, name, skill=skill, label_fraction=fraction, n_labeled=int(100 * fraction), **POOL)
+    write(store, "single", **POOL)
+    run(curves, store, tmp_path)
+    lines = [line for line in table(tmp_path, "label-curve") if line["method"] == "steep"]
+    figures = [counts(skill)["hits"][:, :, 0].mean() for skill in (0.3, 0.5, 0.9)]
+    assert float(lines[0]["area"]) == pytest.approx((figures[0] + 2 * figures[1] + figures[2]) / 4, abs=1e-5)
+    assert float(lines[0]["per_doubling"]) == pytest.approx((figures[2] - figures[0]) / 2, abs=1e-5)
+    assert [line["n_labeled"] for line in lines] == ["25", "50", "100"]
+    assert lines[0]["tied_with_best"] == "True"
+    text = (tmp_path / "tables" / "label-curve.md").read_text()
+    assert "Left out: single (only at 1)." in text
+    assert (tmp_path / "figures" / "label-curve-darn.svg").is_file()
+
+
+def ranked(store, scores):
+    for method, by_seed in scores.items():
+        for seed, (category, part) in enumerate(by_seed):
+            write(store, method, seed=seed, per_attribute={"category": {"f1@1": category}, "part": {"f1@1": part}}, **POOL)
+
+
+def test_mean_ranks_over_types_and_seeds(store, tmp_path):
+    scores = {"a": [(0.9, 0.8), (0.9, 0.9)], "b": [(0.5, 0.9), (0.5, 0.5)], "c": [(0.1, 0.1), (0.1, 0.1)], "short": [(0.3, 0.3)]}
+    ranked(store, scores)
+    run(ranks, store, tmp_path)
+    found = {line["method"]: line for line in table(tmp_path, "critical-difference")}
+    whole = rank_methods({name: [value for pair in scores[name] for value in pair] for name in "abc"})
+    assert {name: float(found[name]["mean_rank"]) for name in "abc"} == pytest.approx(dict(zip(whole.names, whole.mean_ranks, strict=True)))
+    assert float(found["a"]["friedman_p"]) == pytest.approx(whole.p_value, rel=1e-4)
+    assert found["a"]["n_blocks"] == "4"
+    assert "Left out: short (figures in 2 of 4 blocks)." in (tmp_path / "tables" / "critical-difference.md").read_text()
+    shown = texts(tmp_path / "figures" / "critical-difference-darn.svg")
+    assert any(re.fullmatch(r"\s*a \(1\.25\)\s*", text) for text in shown)
+    assert any(text.startswith("CD = ") for text in shown)
+
+
+def test_names_of_methods_are_text_in_drawings(store, tmp_path):
+    ranked(store, {name: [(place / 9, 0.5), (0.2, 0.3)] for place, name in enumerate(("<b>&", "x$y", "z"))})
+    run(ranks, store, tmp_path)
+    assert any("<b>&" in text for text in texts(tmp_path / "figures" / "critical-difference-darn.svg"))
+
+
+def test_worlds_have_names_of_their_own_that_are_fit_for_files(store, tmp_path):
+    write(store, "a", dataset="folder:../x y", **POOL)
+    write(store, "a", dataset="deepfashion->darn", **POOL)
+    write(store, "a", source="real", preset="paper", finished=2.0, **POOL)
+    write(store, "a", source="synthetic", preset="tiny", finished=3.0, **POOL)
+    names = [world.name for world in worlds(Figures(store.records(), store))]
+    assert names == ["darn", "darn-synthetic-tiny", "deepfashion-to-darn", "folder-..-x-y"]
+    assert all("/" not in name for name in names)
+
+
+@pytest.mark.parametrize("part", [robustness, costs, curves, ranks])
+def test_nothing_is_written_of_nothing(part, store, tmp_path):
+    write(store, "lost", status="failed", **POOL)
+    run(part, store, tmp_path)
+    assert not (tmp_path / "tables").exists()
+    assert not (tmp_path / "figures").exists()
