@@ -295,8 +295,8 @@ class Naver:
         return {name: logits.float() for name, logits in self.model(images).items()}
 
     def attention(self, images: Tensor) -> dict[str, Tensor]:
-        """Figure 2: of each attention module "<n> before", "<n> mask" and "<n> after", (B, h, w), means of magnitudes over channels; nothing
-        of a backbone without such modules."""
+        """Figure 2: of each attention module "<n> before", "<n> mask" and "<n> after", (B, h, w), means of magnitudes over channels.
+        Nothing of a backbone without such modules."""
         backbone: Any = self.model.backbone
         if not isinstance(backbone, residual_attention.AttentionBackbone):
             return {}
