@@ -12,8 +12,8 @@ from torch import nn
 
 from bench import registry, spec
 from bench.evaluation import Candidate, evaluate
+from bench.fitting import _validation_thresholds
 from bench.protocol import SPLITS, AttributeType, DataOptions, Schema
-from bench.stages import _validation_thresholds
 from bench.thresholds import best_thresholds
 from bench.training import TrainingRun
 from datasets._open import open_dataset
