@@ -60,7 +60,7 @@ class _Recent(Generic[Value]):
         return value
 
 
-_ARRAYS: _Recent[list[Arrays]] = _Recent(8)
+_ARRAYS: _Recent[list[Arrays]] = _Recent(48)
 _RESAMPLES: _Recent[Resamples] = _Recent(96)
 
 
