@@ -72,7 +72,7 @@ def test_a_finished_sweep_is_rechecked_for_a_few_times_the_cost_of_reading_it(pl
 def planned_keys(place, seeds):
     """Keys of the cells of a sweep."""
     options = cli._parser().parse_args(words_of(place, "--severities", "0", "--seeds", seeds))
-    return [cell.key for cell in run.select(options, run._settings(options), Store(options.store)).cells]
+    return [cell.key for cell in run.select(options, run.make_settings(options), Store(options.store)).cells]
 
 
 def test_a_trivial_cell_costs_a_few_times_its_files(place, capsys):
