@@ -1,15 +1,13 @@
-"""The threshold of each class with the best F-beta, exactly: one sort a class and a few sums."""
+"""The threshold of each class with the best F-beta, exactly: one sort a class, and sums along it."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 
 from bench.protocol import POSITIVE, UNKNOWN
 from bench.ranking import check_scores
 
-_Curve = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+_MANY = 1024  # images; below, importing what is compiled costs more than it gives
 
 
 def best_thresholds(scores: np.ndarray, labels: np.ndarray, beta: float = 2.0) -> np.ndarray:
@@ -25,17 +23,22 @@ def best_thresholds(scores: np.ndarray, labels: np.ndarray, beta: float = 2.0) -
     if not beta > 0:
         raise ValueError(f"beta is {beta}, expected more than 0")
     columns, marks = np.ascontiguousarray(scores.T), np.ascontiguousarray(labels.T)
-    curve = _packed if scores.dtype == np.float32 and lowest >= 0 else _plain
-    found = [_best(column, mark, beta * beta, curve) for column, mark in zip(columns, marks, strict=True)]
+    best = _best_compiled if scores.dtype == np.float32 and lowest >= 0 and len(scores) >= _MANY else _best
+    found = [best(*_known(column, mark), beta * beta) for column, mark in zip(columns, marks, strict=True)]
     return np.array(found, dtype=scores.dtype)
 
 
-def _best(column: np.ndarray, mark: np.ndarray, square: float, curve: _Curve) -> float:
-    """The threshold of one class. square: β²."""
+def _known(column: np.ndarray, mark: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of images whose label is known, and whether it is positive."""
     if mark.min(initial=0) == UNKNOWN:
         known = mark != UNKNOWN
         column, mark = column[known], mark[known]
-    candidates, predicted = curve(column, mark == POSITIVE)
+    return column, mark == POSITIVE
+
+
+def _best(column: np.ndarray, positive: np.ndarray, square: float) -> float:
+    """The threshold of one class. square: β²."""
+    candidates, predicted = _curve(column, positive)
     # TP + FN are all positives, hence F = (1 + β²)TP / (β²(TP + FN) + TP + FP). Quotients of integers: equal F are equal numbers.
     f = (1 + square) * np.arange(len(candidates), 0, -1) / (square * len(candidates) + predicted)
     f[1:][candidates[1:] == candidates[:-1]] = 0.0  # a threshold takes all equal scores or none
@@ -44,19 +47,15 @@ def _best(column: np.ndarray, mark: np.ndarray, square: float, curve: _Curve) ->
     return float(candidates[best]) if len(f) and f[best] > 0 else np.inf
 
 
-def _plain(column: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _best_compiled(column: np.ndarray, positive: np.ndarray, square: float) -> float:
+    """As _best, several times as fast, for float32 that is not negative, such as probabilities, whose bits order like their values."""
+    from bench.threshold_kernel import best_threshold
+
+    return float(best_threshold((column + np.float32(0)).view(np.uint32), positive, square))  # -0 becomes +0
+
+
+def _curve(column: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The positives' scores, ascending, and how many images score as high or higher (right for the first of equal ones). No other score
     can be best: just below a positive's, only negatives are added."""
     candidates = np.sort(column[positive])
     return candidates, len(column) - np.searchsorted(np.sort(column), candidates)
-
-
-def _packed(column: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As _plain, in half the time, for float32 that is not negative, such as probabilities. Their bits order like their values and leave
-    the sign's bit for the label, so that one sort of uint32 does for both, and the place of a positive says how many are above it. A
-    positive gets the lower bit, to come first among equals."""
-    keys = (column + np.float32(0)).view(np.uint32) << np.uint32(1)  # -0 becomes +0
-    keys |= (~positive).view(np.uint8)
-    keys.sort()
-    places = np.flatnonzero(keys & np.uint32(1) == 0)
-    return (keys[places] >> np.uint32(1)).view(np.float32), len(keys) - places

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bench import classwise, metrics
+from bench import classwise, metrics, thresholds
 from bench.thresholds import best_thresholds
 
 
@@ -124,3 +124,21 @@ def test_errors():
 
 def test_metrics_hand_on_the_same_function():
     assert metrics.best_thresholds is classwise.best_thresholds is best_thresholds
+
+
+@pytest.mark.parametrize("digits", [1, 3, 7])
+@pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
+def test_many_images_have_the_same_thresholds_compiled(digits, beta):
+    """Rounded scores are full of ties; zeros of both signs, unknown labels, a class without a positive and constant scores are there."""
+    rng = np.random.default_rng(digits)
+    labels = rng.choice([-1, 0, 1], p=[0.2, 0.6, 0.2], size=(3000, 6)).astype(np.int8)
+    scores = (rng.random((3000, 6)) ** 2 + 0.1 * (labels == 1)).round(digits).astype(np.float32)
+    scores[::7, 0] = -0.0
+    scores[:, 1] = 0.5
+    labels[:, 2] = np.minimum(labels[:, 2], 0)
+    scores[::5, 3] = np.inf
+    square = beta * beta
+    expected = [thresholds._best(*thresholds._known(scores[:, c], labels[:, c]), square) for c in range(6)]
+    found = best_thresholds(scores, labels, beta)
+    np.testing.assert_array_equal(found, np.array(expected, dtype=np.float32))
+    assert found[2] == np.inf
