@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from bench.groups import is_group, of_group
+from bench.image_groups import is_group, of_group
 from bench.imagewise import image_mean, macro_f_beta, unpack_decisions
 from bench.protocol import Schema
 from bench.statistics import NUM_RESAMPLES, Arrays, Replicates, Resamples, bootstrap_weights, combine_seeds, mean_replicates, resample

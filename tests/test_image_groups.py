@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import groups, ranking
+from bench import image_groups, ranking
 from bench.metrics import summarize
 from bench.protocol import AttributeType, Examples, Schema
 from bench.report.groups import Group
@@ -28,18 +28,18 @@ def predicted(num, seed=0):
 
 def with_groups(arrays, values):
     dataset = SimpleNamespace(groups=lambda _: {"marketplace": list(values)})
-    return arrays | groups.memberships(dataset, examples(len(values)))
+    return arrays | image_groups.memberships(dataset, examples(len(values)))
 
 
 def test_memberships():
-    found = groups.memberships(SimpleNamespace(groups=lambda _: {"marketplace": ["MX", "", "BR", "MX"]}), examples(4))
+    found = image_groups.memberships(SimpleNamespace(groups=lambda _: {"marketplace": ["MX", "", "BR", "MX"]}), examples(4))
     assert {name: np.unpackbits(bits, count=4).tolist() for name, bits in found.items()} == {
         "group/marketplace=BR": [0, 0, 1, 0],
         "group/marketplace=MX": [1, 0, 0, 1],
     }
-    assert groups.memberships(SimpleNamespace(), examples(4)) == {}
-    assert groups.is_group(found, "marketplace=MX")
-    assert not groups.is_group(found, "marketplace=US")
+    assert image_groups.memberships(SimpleNamespace(), examples(4)) == {}
+    assert image_groups.is_group(found, "marketplace=MX")
+    assert not image_groups.is_group(found, "marketplace=US")
 
 
 @settings(max_examples=20, deadline=None)
@@ -55,33 +55,33 @@ def test_a_metric_over_a_group_is_that_of_its_images_alone(values, seed):
         "recall@3": ranking.recall([one], 3),
         "f1@1": ranking.f1([one], 1),
     }.items():
-        assert groups.of_group([with_groups(arrays, values)], "marketplace=MX", metric).value == pytest.approx(expected)
+        assert image_groups.of_group([with_groups(arrays, values)], "marketplace=MX", metric).value == pytest.approx(expected)
 
 
 def test_small_groups_have_wide_intervals():
     values = ["MX"] * 20 + ["US"] * 380
     arrays = with_groups(predicted(400)[0], values)
-    small, large = (groups.of_group([arrays], f"marketplace={name}", "accuracy@1").interval() for name in ("MX", "US"))
+    small, large = (image_groups.of_group([arrays], f"marketplace={name}", "accuracy@1").interval() for name in ("MX", "US"))
     assert small.high - small.low > 2 * (large.high - large.low)
 
 
 def test_seeds_are_averaged():
     values = ["MX", "US"] * 30
     both = [with_groups(predicted(60, seed)[0], values) for seed in (0, 1)]
-    alone = [groups.of_group([each], "marketplace=US", "accuracy@1").value for each in both]
-    assert groups.of_group(both, "marketplace=US", "accuracy@1").value == pytest.approx(np.mean(alone))
+    alone = [image_groups.of_group([each], "marketplace=US", "accuracy@1").value for each in both]
+    assert image_groups.of_group(both, "marketplace=US", "accuracy@1").value == pytest.approx(np.mean(alone))
 
 
 @pytest.mark.parametrize("metric", ["map", "f2", "accuracy@4"])
 def test_other_metrics_have_none(metric):
-    assert groups.of_group([with_groups(predicted(6)[0], ["MX"] * 6)], "marketplace=MX", metric) is None
+    assert image_groups.of_group([with_groups(predicted(6)[0], ["MX"] * 6)], "marketplace=MX", metric) is None
 
 
 def test_tables_find_a_group_by_the_name_of_an_attribute():
     arrays = with_groups(predicted(60)[0], ["MX", "US"] * 30)
     record = {"status": "ok", "seed": 0, "per_attribute": {"class": {}}, "metrics": {}, "predictions_path": "", "key": "", "finished": 0.0}
     group = Group([record], SimpleNamespace(load_arrays=lambda _: arrays))
-    expected = groups.of_group([arrays], "marketplace=MX", "accuracy@1")
+    expected = image_groups.of_group([arrays], "marketplace=MX", "accuracy@1")
     found = group.replicates("marketplace=MX", "accuracy@1")
     assert found.value == expected.value
     assert np.array_equal(found.values, expected.values)
