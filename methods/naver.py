@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from bench.protocol import AttributeType, Recipe, Run, Schema, TrainingData
 from methods.losses.consistency import binary_consistency_loss, consistency_loss
 from methods.losses.contrastive import nt_xent
+from methods.losses.weighted import weighted_loss
 from methods.parts import lars, residual_attention
 from methods.parts.augment import weak_augment
 from methods.parts.augment_strong import crop_augment, strong_augment
@@ -467,22 +467,6 @@ class _Fit:
             decay_every_epochs=method.decay_every_epochs,
             warmup_steps=method.warmup_steps,
         )
-
-
-def weighted_loss(logits: Mapping[str, Tensor], targets: Targets, exclusive: Mapping[str, bool], divisor: int) -> Tensor:
-    """Cross-entropy to targets, each weighted, summed and divided by divisor, Iscen et al. Eq. (8); the mean over types.
-
-    targets: type -> (int64 (B,), float (B,)) where one class holds, ((B, C) probabilities, (B, C) weights) otherwise, whose mean over
-    classes counts. targets may be fewer than logits' rows: those are the first ones. exclusive: type -> whether one class holds."""
-    terms = []
-    for name, values in logits.items():
-        target, weights = targets[name]
-        if exclusive[name]:
-            losses = functional.cross_entropy(values.float(), target.clamp_min(0), reduction="none") * weights
-        else:
-            losses = (functional.binary_cross_entropy_with_logits(values.float(), target, reduction="none") * weights).mean(dim=1)
-        terms.append(losses.sum() / divisor)
-    return torch.stack(terms).mean()
 
 
 def _recipe(optimizer: str, weight_decay: float, **options: Any) -> Recipe:

@@ -5,11 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
 from bench.protocol import AttributeType, Examples, Schema, TrainingData
 from bench.training import TrainingRun
-from methods.naver import Classifier, Naver, weighted_loss
+from methods.naver import Classifier, Naver
 from methods.parts.batches import ImageBatches
 from methods.parts.mixed import KnownBatches, MixedBatches
 
@@ -166,18 +165,6 @@ def test_known_batches_hold_labelled_images_alone(data):
     steps = KnownBatches(images_of(data), {}, 16, 8, 40).epoch(np.random.default_rng(0))
     assert len(steps) == 5
     assert np.concatenate(steps).max() < 16
-
-
-def test_weighted_loss_by_hand():
-    logits = {"class": torch.randn(3, 4), "marks": torch.randn(3, 2)}
-    classes, weights = torch.tensor([1, -1, 3]), torch.tensor([0.5, 0.0, 2.0])
-    chances, certainty = torch.rand(3, 2), torch.rand(3, 2)
-    log_p = logits["class"].log_softmax(dim=1)
-    first = -(0.5 * log_p[0, 1] + 2.0 * log_p[2, 3]) / 5
-    second = functional.binary_cross_entropy_with_logits(logits["marks"], chances, weight=certainty, reduction="sum") / 2 / 5
-    targets = {"class": (classes, weights), "marks": (chances, certainty)}
-    found = weighted_loss(logits, targets, {"class": True, "marks": False}, 5)
-    torch.testing.assert_close(found, (first + second) / 2)
 
 
 @pytest.mark.parametrize("name", ["ran56", "ran92"])
