@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,15 +27,16 @@ from bench.protocol import Batch, Recipe, Run, Schema, TrainingData
 from methods.losses.bag import bag_loss
 from methods.parts.augment import weak_augment
 from methods.parts.batches import LabeledBatches
-from methods.parts.classifier import NoTeachers, TypeClassifier, check_least, class_counts
+from methods.parts.classifier import OneNetwork, TypeClassifier, check_least, class_counts
+from methods.parts.recipes import cosine
 from methods.parts.seeds import seed_weights
-from methods.parts.weights import load_backbone
+from methods.parts.weights import backbone_of
 
 _SELECTION = "f1@1"
 
 
 @dataclass(kw_only=True)
-class Corbiere(NoTeachers):
+class Corbiere(OneNetwork):
     """num_negatives: classes drawn for each positive one. words: positive ones drawn of each image and step. unknown_negative: a class
     whose label is unknown may be drawn as a negative one.
     head_epochs: of the last layer alone, at head_learning_rate, before all. images_per_epoch: 0 for each labelled image once."""
@@ -85,14 +85,14 @@ class Corbiere(NoTeachers):
     def __post_init__(self) -> None:
         check_least(self, "corbiere", num_negatives=1, words=1, head_epochs=0, epochs=1, batch_size=1, shrink=1, validate_every_epochs=1)
 
-    def build(self, schema: Schema, teacher: str | None = None) -> nn.Module:
-        """The network with random weights."""
-        return TypeClassifier(self._backbone(), class_counts(schema))
+    def network(self, schema: Schema, *, pretrained: bool = False) -> nn.Module:
+        """The network before it is trained; pretrained: with the backbone's weights."""
+        return TypeClassifier(backbone_of(self, pretrained=pretrained), class_counts(schema))
 
     def fit(self, data: TrainingData, teachers: Mapping[str, nn.Module], run: Run) -> None:
         """Trains on the labelled images; the unlabelled ones are not used."""
         seed_weights(run.rng("weights"))
-        self.model = TypeClassifier(self._backbone(pretrained=self.pretrained), class_counts(data.schema))
+        self.model = self.network(data.schema, pretrained=self.pretrained)
         batches = LabeledBatches(data.labeled, self.batch_size, self.images_per_epoch)
         if self.head_epochs:
             self.model.backbone.requires_grad_(False)
@@ -104,7 +104,7 @@ class Corbiere(NoTeachers):
             self.model,
             self.batch_loss,
             batches,
-            self._recipe(),
+            Recipe(**cosine(self)),
             validate=lambda: run.score(self.predict, data.validation, _SELECTION),
             validate_every_epochs=self.validate_every_epochs,
         )
@@ -114,23 +114,3 @@ class Corbiere(NoTeachers):
         logits = module(weak_augment(batch.images) if self.augment else batch.images)
         words, bags = (torch.cat([values[name] for name in logits], dim=1).repeat(self.words, 1) for values in (logits, batch.labels))
         return bag_loss(words, bags, self.num_negatives, unknown_negative=self.unknown_negative)
-
-    def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """Logits."""
-        return {name: logits.float() for name, logits in self.model(images).items()}
-
-    def _backbone(self, pretrained: bool = False) -> Any:
-        return load_backbone(
-            self.backbone, pretrained=pretrained, weights_file=self.weights_file, image_size=self.image_size, shrink=self.shrink
-        )
-
-    def _recipe(self) -> Recipe:
-        return Recipe(
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            optimizer=self.optimizer,  # type: ignore[arg-type]
-            momentum=0.9 if self.optimizer == "sgd" else 0.0,
-            weight_decay=self.weight_decay,
-            schedule="cosine",
-            warmup_steps=self.warmup_steps,
-        )

@@ -23,9 +23,10 @@ from bench.protocol import Batch, Recipe, Run, Schema, TrainingData
 from methods.losses.classification import attribute_loss
 from methods.parts.augment import weak_augment
 from methods.parts.batches import LabeledBatches
-from methods.parts.classifier import NoTeachers, check_least, class_counts, exclusive_types
+from methods.parts.classifier import OneNetwork, check_least, class_counts, exclusive_types
+from methods.parts.recipes import cosine
 from methods.parts.seeds import seed_weights
-from methods.parts.weights import load_backbone
+from methods.parts.weights import backbone_of
 
 _SELECTION = "f1@1"
 
@@ -47,7 +48,7 @@ class Tree(nn.Module):
 
 
 @dataclass(kw_only=True)
-class DARNStyle(NoTeachers):
+class DARNStyle(OneNetwork):
     """hidden: units between the two layers of a branch. images_per_epoch: 0 for each labelled image once."""
 
     backbone: str = "resnet50"
@@ -88,14 +89,14 @@ class DARNStyle(NoTeachers):
     def __post_init__(self) -> None:
         check_least(self, "darn_style", hidden=1, epochs=1, batch_size=1, shrink=1, validate_every_epochs=1)
 
-    def build(self, schema: Schema, teacher: str | None = None) -> nn.Module:
-        """The network with random weights."""
-        return Tree(self._backbone(), class_counts(schema), self.hidden)
+    def network(self, schema: Schema, *, pretrained: bool = False) -> nn.Module:
+        """The network before it is trained; pretrained: with the backbone's weights."""
+        return Tree(backbone_of(self, pretrained=pretrained), class_counts(schema), self.hidden)
 
     def fit(self, data: TrainingData, teachers: Mapping[str, nn.Module], run: Run) -> None:
         """Trains on the labelled images; the unlabelled ones are not used."""
         seed_weights(run.rng("weights"))
-        self.model = Tree(self._backbone(pretrained=self.pretrained), class_counts(data.schema), self.hidden)
+        self.model = self.network(data.schema, pretrained=self.pretrained)
         exclusive = exclusive_types(data.schema)
 
         def loss(module: nn.Module, batch: Batch) -> Tensor:
@@ -107,27 +108,7 @@ class DARNStyle(NoTeachers):
             self.model,
             loss,
             LabeledBatches(data.labeled, self.batch_size, self.images_per_epoch),
-            self._recipe(),
+            Recipe(**cosine(self)),
             validate=lambda: run.score(self.predict, data.validation, _SELECTION),
             validate_every_epochs=self.validate_every_epochs,
-        )
-
-    def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """Logits."""
-        return {name: logits.float() for name, logits in self.model(images).items()}
-
-    def _backbone(self, pretrained: bool = False) -> Any:
-        return load_backbone(
-            self.backbone, pretrained=pretrained, weights_file=self.weights_file, image_size=self.image_size, shrink=self.shrink
-        )
-
-    def _recipe(self) -> Recipe:
-        return Recipe(
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            optimizer=self.optimizer,  # type: ignore[arg-type]
-            momentum=0.9 if self.optimizer == "sgd" else 0.0,
-            weight_decay=self.weight_decay,
-            schedule="cosine",
-            warmup_steps=self.warmup_steps,
         )

@@ -33,18 +33,19 @@ from methods.losses.pseudo_label import binary_pseudo_label_loss, pseudo_label_l
 from methods.parts.augment import weak_augment
 from methods.parts.augment_strong import strong_augment
 from methods.parts.averaging import EMA
-from methods.parts.classifier import NoTeachers, TypeClassifier, check_least, class_counts, exclusive_types
+from methods.parts.classifier import OneNetwork, TypeClassifier, check_least, class_counts, exclusive_types
 from methods.parts.cutout import cutout
+from methods.parts.recipes import cosine
 from methods.parts.seeds import seed_weights
 from methods.parts.semi import SemiBatches, mean_over_types, pseudo_classes
-from methods.parts.weights import load_backbone
+from methods.parts.weights import backbone_of
 
 _SELECTION = "f1@1"
 _LAST_RATE = 0.195  # cos(7 pi / 16), as a part of the first
 
 
 @dataclass(kw_only=True)
-class FixMatch(NoTeachers):
+class FixMatch(OneNetwork):
     """ratio: images without a label for each labelled one of a batch. draws: of such images an epoch, 0 for each once. flip, shift: of
     weak views. least_scale, jitter, gray, blur, cutout: of strong views. temperature: matters with hard=False alone."""
 
@@ -110,14 +111,14 @@ class FixMatch(NoTeachers):
         if not 0.0 <= self.threshold <= 1.0 or self.temperature <= 0.0:
             raise ValueError(f"fixmatch: threshold is {self.threshold} and temperature {self.temperature}; expected [0, 1] and > 0")
 
-    def build(self, schema: Schema, teacher: str | None = None) -> nn.Module:
-        """The network with random weights."""
-        return TypeClassifier(self._backbone(), class_counts(schema))
+    def network(self, schema: Schema, *, pretrained: bool = False) -> nn.Module:
+        """The network before it is trained; pretrained: with the backbone's weights."""
+        return TypeClassifier(backbone_of(self, pretrained=pretrained), class_counts(schema))
 
     def fit(self, data: TrainingData, teachers: Mapping[str, nn.Module], run: Run) -> None:
         """Trains on labelled images, and on all of them without their labels."""
         seed_weights(run.rng("weights"))
-        network = TypeClassifier(self._backbone(pretrained=self.pretrained), class_counts(data.schema))
+        network = self.network(data.schema, pretrained=self.pretrained)
         average = EMA(network, self.ema_decay)
         exclusive = exclusive_types(data.schema)
         run.train(
@@ -125,7 +126,7 @@ class FixMatch(NoTeachers):
             network,
             lambda module, batch: self.batch_loss(module, batch, exclusive),
             SemiBatches(data.labeled, data.unlabeled, self.batch_size, self.ratio, self.draws),
-            self._recipe(),
+            Recipe(**cosine(self), final_learning_rate=_LAST_RATE * self.learning_rate),
             hooks=[average],
             validate=lambda: run.score(average.state, data.validation, _SELECTION),
             validate_every_epochs=self.validate_every_epochs,
@@ -133,10 +134,6 @@ class FixMatch(NoTeachers):
         self.model = average.state
         if len(data.unlabeled) and exclusive:
             run.audit("pseudo", pseudo_classes(self.model, data.unlabeled, exclusive, self.threshold, run.device))
-
-    def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """Logits of the averaged network."""
-        return {name: logits.float() for name, logits in self.model(images).items()}
 
     def batch_loss(self, module: nn.Module, batch: tuple[Any, Tensor], exclusive: frozenset[str]) -> Tensor:
         """Eq. (3) plus unlabeled_weight times Eq. (4)."""
@@ -157,20 +154,3 @@ class FixMatch(NoTeachers):
         )
         sure = attribute_loss({name: first for name, (first, _) in parts.items()}, known.labels, exclusive)
         return sure + self.unlabeled_weight * unsure
-
-    def _backbone(self, pretrained: bool = False) -> Any:
-        return load_backbone(
-            self.backbone, pretrained=pretrained, weights_file=self.weights_file, image_size=self.image_size, shrink=self.shrink
-        )
-
-    def _recipe(self) -> Recipe:
-        return Recipe(
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            optimizer=self.optimizer,  # type: ignore[arg-type]
-            momentum=0.9 if self.optimizer == "sgd" else 0.0,
-            weight_decay=self.weight_decay,
-            schedule="cosine",
-            warmup_steps=self.warmup_steps,
-            final_learning_rate=_LAST_RATE * self.learning_rate,
-        )

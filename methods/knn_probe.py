@@ -24,11 +24,10 @@ from torch import Tensor, nn
 
 from bench.protocol import Recipe, Run, Schema, TrainingData
 from methods.parts.classifier import check_choice, check_least, class_counts, exclusive_types
-from methods.parts.feature_stage import STAGES, stage_network, train_stage
+from methods.parts.feature_stage import STAGES, FrozenFeatures
 from methods.parts.frozen import Standardize, features_of
 from methods.parts.neighbor_vote import NeighborVote
-from methods.parts.seeds import seed_weights
-from methods.parts.weights import load_backbone
+from methods.parts.recipes import stage
 
 
 class KNN(nn.Module):
@@ -44,7 +43,7 @@ class KNN(nn.Module):
 
 
 @dataclass(kw_only=True)
-class KNNProbe:
+class KNNProbe(FrozenFeatures):
     """k: neighbours that vote. features: "pretrained" (backbone's weights, from weights_file or where they are looked for), or a stage:
     "supervised", "simclr". standardize: features to mean 0 and variance 1 first. Those named stage_* matter for stages."""
 
@@ -102,37 +101,14 @@ class KNNProbe:
         if self.temperature <= 0:
             raise ValueError(f"knn_probe: temperature is {self.temperature}; expected > 0")
 
-    def teachers(self, schema: Schema) -> tuple[str, ...]:
-        """The stage whose features vote, or none."""
-        return () if self.features == "pretrained" else (self.features,)
-
-    def build(self, schema: Schema, teacher: str | None = None) -> nn.Module:
-        """The stage's network, or the probe with random weights and nothing remembered."""
-        if teacher is not None:
-            return stage_network(self._backbone(), teacher, schema)
-        return self._knn(self._backbone(), schema)
-
     def fit_teacher(self, teacher: str, data: TrainingData, run: Run) -> nn.Module:
         """Trains a small network for its features."""
-        seed_weights(run.rng("weights"))
-        network: Any = self.build(data.schema, teacher)
-        recipe = Recipe(
-            epochs=self.stage_epochs,
-            learning_rate=self.stage_learning_rate,
-            optimizer="adamw",
-            weight_decay=0.05,
-            schedule="cosine",
-            warmup_steps=20,
-        )
-        train_stage(network, teacher, data, run, recipe, batch_size=self.stage_batch_size, draws=self.stage_draws)
-        return network  # type: ignore[no-any-return]
+        return self.trained_stage(teacher, data, run, Recipe(**stage(self)))
 
     def fit(self, data: TrainingData, teachers: Mapping[str, nn.Module], run: Run) -> None:
         """Remembers the labelled images' features; validation and unlabelled images are not used, except by a stage."""
-        backbone = self._backbone(pretrained=self.features == "pretrained")
-        for network in teachers.values():
-            backbone.load_state_dict(network.backbone.state_dict())  # type: ignore[union-attr]
-        model = self._knn(backbone, data.schema)
+        backbone = self.frozen_backbone(teachers)
+        model = self.answering(backbone, data.schema)
         features = features_of(backbone, data.labeled, run.device)
         if self.standardize:
             model.standardize.fit(features)
@@ -140,11 +116,8 @@ class KNNProbe:
         model.vote.remember(model.standardize(features), labels)
         self.model = model.to(run.device).eval()
 
-    def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """Log-probabilities, or log-odds in types that are not exclusive."""
-        return {name: scores.float() for name, scores in self.model(images).items()}
-
-    def _knn(self, backbone: Any, schema: Schema) -> KNN:
+    def answering(self, backbone: Any, schema: Schema) -> KNN:
+        """The probe with nothing remembered."""
         vote = NeighborVote(
             backbone.num_features,
             class_counts(schema),
@@ -154,8 +127,3 @@ class KNNProbe:
             prior_weight=self.prior_weight,
         )
         return KNN(backbone, Standardize(backbone.num_features), vote)
-
-    def _backbone(self, pretrained: bool = False) -> Any:
-        return load_backbone(
-            self.backbone, pretrained=pretrained, weights_file=self.weights_file, image_size=self.image_size, shrink=self.shrink
-        )

@@ -33,11 +33,12 @@ from methods.losses.classification import known_cross_entropy
 from methods.parts.attention import UNetMask
 from methods.parts.augment import weak_augment
 from methods.parts.batches import LabeledBatches
-from methods.parts.classifier import NoTeachers, check_least, class_counts
+from methods.parts.classifier import OneNetwork, check_least, class_counts
 from methods.parts.heads import TypeHeads
+from methods.parts.recipes import cosine
 from methods.parts.seeds import seed_weights
 from methods.parts.staged import StagedBackbone
-from methods.parts.weights import load_backbone
+from methods.parts.weights import backbone_of
 
 _SELECTION = "f1@1"
 
@@ -57,7 +58,7 @@ class Attending(nn.Module):
 
 
 @dataclass(kw_only=True)
-class LandmarkAttention(NoTeachers):
+class LandmarkAttention(OneNetwork):
     """stage: the convolutions after which maps are attended to, 2 to 5. width: channels of the U-Net. attribute_weight: of the balanced
     loss beside the cross-entropy. images_per_epoch: 0 for each labelled image once."""
 
@@ -103,28 +104,24 @@ class LandmarkAttention(NoTeachers):
     def __post_init__(self) -> None:
         check_least(self, "landmark_attention", width=1, attribute_weight=0, epochs=1, batch_size=1, shrink=1, validate_every_epochs=1)
 
-    def build(self, schema: Schema, teacher: str | None = None) -> nn.Module:
-        """The network with random weights."""
-        return Attending(self._backbone(), class_counts(schema), self.width)
+    def network(self, schema: Schema, *, pretrained: bool = False) -> nn.Module:
+        """The network before it is trained; pretrained: with the backbone's weights."""
+        return Attending(StagedBackbone(backbone_of(self, pretrained=pretrained), self.stage), class_counts(schema), self.width)
 
     def fit(self, data: TrainingData, teachers: Mapping[str, nn.Module], run: Run) -> None:
         """Trains on the labelled images; the unlabelled ones are not used."""
         seed_weights(run.rng("weights"))
-        self.model = Attending(self._backbone(pretrained=self.pretrained), class_counts(data.schema), self.width)
+        self.model = self.network(data.schema, pretrained=self.pretrained)
         share = positive_share(data.labeled.labels[kind.name] for kind in data.schema if not kind.exclusive)
         run.train(
             "landmark_attention",
             self.model,
             lambda module, batch: self.batch_loss(module, batch, data.schema, share),
             LabeledBatches(data.labeled, self.batch_size, self.images_per_epoch),
-            self._recipe(),
+            Recipe(**cosine(self)),
             validate=lambda: run.score(self.predict, data.validation, _SELECTION),
             validate_every_epochs=self.validate_every_epochs,
         )
-
-    def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """Logits."""
-        return {name: logits.float() for name, logits in self.model(images).items()}
 
     def batch_loss(self, module: nn.Module, batch: Batch, schema: Schema, share: float) -> Tensor:
         """The sum of the exclusive types' cross-entropies, and attribute_weight times the balanced one of all other types together. share:
@@ -136,18 +133,3 @@ class LandmarkAttention(NoTeachers):
             answers, labels = (torch.cat([values[name] for name in others], dim=1) for values in (logits, batch.labels))
             terms.append(self.attribute_weight * balanced_binary_cross_entropy(answers, labels, share))
         return torch.stack(terms).sum()
-
-    def _backbone(self, pretrained: bool = False) -> StagedBackbone:
-        options = {"image_size": self.image_size, "shrink": self.shrink}
-        return StagedBackbone(load_backbone(self.backbone, pretrained=pretrained, weights_file=self.weights_file, **options), self.stage)
-
-    def _recipe(self) -> Recipe:
-        return Recipe(
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            optimizer=self.optimizer,  # type: ignore[arg-type]
-            momentum=0.9 if self.optimizer == "sgd" else 0.0,
-            weight_decay=self.weight_decay,
-            schedule="cosine",
-            warmup_steps=self.warmup_steps,
-        )

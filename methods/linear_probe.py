@@ -28,11 +28,11 @@ from bench.protocol import Batch, Recipe, Run, Schema, TrainingData
 from methods.losses.classification import attribute_loss
 from methods.parts.batches import LabeledBatches
 from methods.parts.classifier import check_choice, check_least, class_counts, exclusive_types
-from methods.parts.feature_stage import STAGES, stage_network, train_stage
+from methods.parts.feature_stage import STAGES, FrozenFeatures
 from methods.parts.frozen import Standardize, as_examples, features_of, flat
 from methods.parts.heads import TypeHeads
+from methods.parts.recipes import stage
 from methods.parts.seeds import seed_weights
-from methods.parts.weights import load_backbone
 
 _SELECTION = "f1@1"
 
@@ -64,7 +64,7 @@ class Probe(nn.Module):
 
 
 @dataclass(kw_only=True)
-class LinearProbe:
+class LinearProbe(FrozenFeatures):
     """features: "pretrained" (backbone's weights, from weights_file or where they are looked for), or a stage: "supervised", "simclr".
     weight_decays: strengths to choose from. images_per_epoch: 0 for each labelled image once. Those named stage_* matter for stages."""
 
@@ -124,38 +124,18 @@ class LinearProbe:
         if not self.weight_decays or min(self.weight_decays) < 0:
             raise ValueError(f"linear_probe: weight_decays is {self.weight_decays}; expected at least one number, each >= 0")
 
-    def teachers(self, schema: Schema) -> tuple[str, ...]:
-        """The stage whose features are probed, or none."""
-        return () if self.features == "pretrained" else (self.features,)
-
-    def build(self, schema: Schema, teacher: str | None = None) -> nn.Module:
-        """The stage's network, or the probe, with random weights."""
-        if teacher is not None:
-            return stage_network(self._backbone(), teacher, schema)
-        backbone = self._backbone()
+    def answering(self, backbone: Any, schema: Schema) -> nn.Module:
+        """The probe, untrained."""
         return Probe(backbone, Heads(backbone.num_features, schema))
 
     def fit_teacher(self, teacher: str, data: TrainingData, run: Run) -> nn.Module:
         """Trains a small network for its features."""
-        seed_weights(run.rng("weights"))
-        network: Any = self.build(data.schema, teacher)
-        recipe = Recipe(
-            epochs=self.stage_epochs,
-            learning_rate=self.stage_learning_rate,
-            optimizer="adamw",
-            weight_decay=0.05,
-            schedule="cosine",
-            warmup_steps=20,
-        )
-        train_stage(network, teacher, data, run, recipe, batch_size=self.stage_batch_size, draws=self.stage_draws)
-        return network  # type: ignore[no-any-return]
+        return self.trained_stage(teacher, data, run, Recipe(**stage(self)))
 
     def fit(self, data: TrainingData, teachers: Mapping[str, nn.Module], run: Run) -> None:
         """Trains heads on the labelled images' features; the unlabelled images are not used, except by a stage."""
         seed_weights(run.rng("weights"))
-        backbone = self._backbone(pretrained=self.features == "pretrained")
-        for network in teachers.values():
-            backbone.load_state_dict(network.backbone.state_dict())  # type: ignore[union-attr]
+        backbone = self.frozen_backbone(teachers)
         known, checked = (
             as_examples(features_of(backbone, examples, run.device), examples) for examples in (data.labeled, data.validation)
         )
@@ -175,15 +155,6 @@ class LinearProbe:
         run.log(weight_decay=self.weight_decays[best])
         chosen: Any = candidates[best]
         self.model = Probe(backbone, chosen)
-
-    def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """Logits."""
-        return {name: logits.float() for name, logits in self.model(images).items()}
-
-    def _backbone(self, pretrained: bool = False) -> Any:
-        return load_backbone(
-            self.backbone, pretrained=pretrained, weights_file=self.weights_file, image_size=self.image_size, shrink=self.shrink
-        )
 
     def _recipe(self) -> Recipe:
         """AdamW; each candidate's weights, not its biases, decay by its own strength."""

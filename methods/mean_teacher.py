@@ -28,10 +28,11 @@ from methods.losses.classification import attribute_loss
 from methods.losses.divergence import binary_square_loss, square_loss
 from methods.parts.augment import weak_augment
 from methods.parts.averaging import EMA
-from methods.parts.classifier import NoTeachers, TypeClassifier, check_least, class_counts, exclusive_types
+from methods.parts.classifier import OneNetwork, TypeClassifier, check_least, class_counts, exclusive_types
+from methods.parts.recipes import cosine
 from methods.parts.seeds import seed_weights
 from methods.parts.semi import Clock, SemiBatches, mean_over_types
-from methods.parts.weights import load_backbone
+from methods.parts.weights import backbone_of
 
 _SELECTION = "f1@1"
 
@@ -56,7 +57,7 @@ class RampedEMA(EMA):
 
 
 @dataclass(kw_only=True)
-class MeanTeacher(NoTeachers):
+class MeanTeacher(OneNetwork):
     """ratio: images without a label for each labelled one of a batch. draws: of such images an epoch, 0 for each once. rampup: the share of
     all steps over which the consistency's weight rises to consistency_weight. flip, shift: of both views."""
 
@@ -113,14 +114,14 @@ class MeanTeacher(NoTeachers):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"mean_teacher: {name} is {getattr(self, name)}; expected a value in [0, 1]")
 
-    def build(self, schema: Schema, teacher: str | None = None) -> nn.Module:
-        """The network with random weights."""
-        return TypeClassifier(self._backbone(), class_counts(schema))
+    def network(self, schema: Schema, *, pretrained: bool = False) -> nn.Module:
+        """The network before it is trained; pretrained: with the backbone's weights."""
+        return TypeClassifier(backbone_of(self, pretrained=pretrained), class_counts(schema))
 
     def fit(self, data: TrainingData, teachers: Mapping[str, nn.Module], run: Run) -> None:
         """Trains on labelled images, and on all of them without their labels."""
         seed_weights(run.rng("weights"))
-        network = TypeClassifier(self._backbone(pretrained=self.pretrained), class_counts(data.schema))
+        network = self.network(data.schema, pretrained=self.pretrained)
         teacher, clock = RampedEMA(network, self.rampup_ema_decay, self.ema_decay, self.rampup), Clock()
         exclusive = exclusive_types(data.schema)
         run.train(
@@ -128,16 +129,12 @@ class MeanTeacher(NoTeachers):
             network,
             lambda module, batch: self.batch_loss(module, teacher.state, batch, clock.share(), exclusive),
             SemiBatches(data.labeled, data.unlabeled, self.batch_size, self.ratio, self.draws),
-            self._recipe(),
+            Recipe(**cosine(self)),
             hooks=[teacher, clock],
             validate=lambda: run.score(teacher.state, data.validation, _SELECTION),
             validate_every_epochs=self.validate_every_epochs,
         )
         self.model = teacher.state
-
-    def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """Logits of the teacher."""
-        return {name: logits.float() for name, logits in self.model(images).items()}
 
     def batch_loss(
         self, student: nn.Module, teacher: nn.Module, batch: tuple[Any, Tensor], share: Tensor, exclusive: frozenset[str]
@@ -151,19 +148,3 @@ class MeanTeacher(NoTeachers):
         sure = attribute_loss({name: values[: len(known.images)] for name, values in answers.items()}, known.labels, exclusive)
         weight = self.consistency_weight * ramp_up(share, self.rampup)
         return sure + weight * mean_over_types(exclusive, square_loss, binary_square_loss, answers, targets)
-
-    def _backbone(self, pretrained: bool = False) -> Any:
-        return load_backbone(
-            self.backbone, pretrained=pretrained, weights_file=self.weights_file, image_size=self.image_size, shrink=self.shrink
-        )
-
-    def _recipe(self) -> Recipe:
-        return Recipe(
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            optimizer=self.optimizer,  # type: ignore[arg-type]
-            momentum=0.9 if self.optimizer == "sgd" else 0.0,
-            weight_decay=self.weight_decay,
-            schedule="cosine",
-            warmup_steps=self.warmup_steps,
-        )

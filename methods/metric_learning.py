@@ -31,10 +31,11 @@ from torch.nn import functional
 from bench.protocol import POSITIVE, Batch, Recipe, Run, Schema, TrainingData
 from methods.parts.augment import weak_augment
 from methods.parts.batches import LabeledBatches
-from methods.parts.classifier import NoTeachers, check_choice, check_least, class_counts
+from methods.parts.classifier import OneNetwork, check_choice, check_least, class_counts
 from methods.parts.heads import TypeHeads
+from methods.parts.recipes import cosine
 from methods.parts.seeds import seed_weights
-from methods.parts.weights import load_backbone
+from methods.parts.weights import backbone_of
 
 _SELECTION = "f1@1"
 _LOSSES = ("normalized_softmax", "proxy_anchor")
@@ -83,7 +84,7 @@ def drawn_class(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(kw_only=True)
-class MetricLearning(NoTeachers):
+class MetricLearning(OneNetwork):
     """loss: "normalized_softmax" or "proxy_anchor". draws: classes drawn of each image and type in a step. temperature: of the
     first. margin, alpha: of the second. images_per_epoch: 0 for each labelled image once."""
 
@@ -143,16 +144,20 @@ class MetricLearning(NoTeachers):
         if self.temperature <= 0 or self.proxy_rate <= 0:
             raise ValueError(f"metric_learning: temperature is {self.temperature} and proxy_rate {self.proxy_rate}; expected both > 0")
 
-    def build(self, schema: Schema, teacher: str | None = None) -> nn.Module:
-        """The network with random weights and proxies."""
-        return self._network(schema)
+    def network(self, schema: Schema, *, pretrained: bool = False) -> nn.Module:
+        """The network before it is trained; pretrained: with the backbone's weights. Its proxies are random."""
+        sizes = class_counts(schema)
+        losses = [self._loss(size) for size in sizes.values()]
+        return ProxyNetwork(backbone_of(self, pretrained=pretrained), sizes, self.embedding_dim, losses)
 
     def fit(self, data: TrainingData, teachers: Mapping[str, nn.Module], run: Run) -> None:
         """Trains on the labelled images; the unlabelled ones are not used."""
         seed_weights(run.rng("weights"))
-        self.model = self._network(data.schema, pretrained=self.pretrained)
+        model = self.network(data.schema, pretrained=self.pretrained)
+        assert isinstance(model, ProxyNetwork)
+        self.model = model
         present = [(np.asarray(data.labeled.labels[name]) == POSITIVE).any(axis=0) for name in data.schema.names]
-        self.model.trained.copy_(torch.from_numpy(np.concatenate(present)))
+        model.trained.copy_(torch.from_numpy(np.concatenate(present)))
         run.train(
             "metric_learning",
             self.model,
@@ -184,12 +189,6 @@ class MetricLearning(NoTeachers):
             terms.append(loss(seen, classes[known]) if bool(known.any()) else 0.0 * embeddings.sum())
         return torch.stack(terms).mean()
 
-    def _network(self, schema: Schema, pretrained: bool = False) -> ProxyNetwork:
-        options = {"image_size": self.image_size, "shrink": self.shrink}
-        backbone = load_backbone(self.backbone, pretrained=pretrained, weights_file=self.weights_file, **options)
-        sizes = class_counts(schema)
-        return ProxyNetwork(backbone, sizes, self.embedding_dim, [self._loss(size) for size in sizes.values()])
-
     def _loss(self, num_classes: int) -> nn.Module:
         """Raises ImportError, in one line, where the package is missing."""
         try:
@@ -212,13 +211,4 @@ class MetricLearning(NoTeachers):
             rate = self.proxy_rate * self.learning_rate
             return [{"params": decayed}, {"params": kept, "weight_decay": 0.0}, {"params": proxies, "lr": rate, "weight_decay": 0.0}]
 
-        return Recipe(
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            optimizer=self.optimizer,  # type: ignore[arg-type]
-            momentum=0.9 if self.optimizer == "sgd" else 0.0,
-            weight_decay=self.weight_decay,
-            schedule="cosine",
-            warmup_steps=self.warmup_steps,
-            param_groups=groups,
-        )
+        return Recipe(**cosine(self), param_groups=groups)

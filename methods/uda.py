@@ -30,17 +30,18 @@ from methods.losses.classification import attribute_loss
 from methods.losses.divergence import binary_divergence_loss, divergence_loss
 from methods.parts.augment import weak_augment
 from methods.parts.augment_strong import strong_augment
-from methods.parts.classifier import NoTeachers, TypeClassifier, check_least, class_counts, exclusive_types
+from methods.parts.classifier import OneNetwork, TypeClassifier, check_least, class_counts, exclusive_types
 from methods.parts.cutout import cutout
+from methods.parts.recipes import cosine
 from methods.parts.seeds import seed_weights
 from methods.parts.semi import SemiBatches, mean_over_types, pseudo_classes
-from methods.parts.weights import load_backbone
+from methods.parts.weights import backbone_of
 
 _SELECTION = "f1@1"
 
 
 @dataclass(kw_only=True)
-class UDA(NoTeachers):
+class UDA(OneNetwork):
     """ratio: images without a label for each labelled one of a batch. draws: of such images an epoch, 0 for each once. flip, shift: of
     weak views. least_scale, jitter, gray, blur, cutout: of strong views."""
 
@@ -103,30 +104,26 @@ class UDA(NoTeachers):
         if not 0.0 <= self.threshold < 1.0 or self.temperature <= 0.0:
             raise ValueError(f"uda: threshold is {self.threshold} and temperature {self.temperature}; expected [0, 1) and > 0")
 
-    def build(self, schema: Schema, teacher: str | None = None) -> nn.Module:
-        """The network with random weights."""
-        return TypeClassifier(self._backbone(), class_counts(schema))
+    def network(self, schema: Schema, *, pretrained: bool = False) -> nn.Module:
+        """The network before it is trained; pretrained: with the backbone's weights."""
+        return TypeClassifier(backbone_of(self, pretrained=pretrained), class_counts(schema))
 
     def fit(self, data: TrainingData, teachers: Mapping[str, nn.Module], run: Run) -> None:
         """Trains on labelled images, and on all of them without their labels."""
         seed_weights(run.rng("weights"))
-        self.model = TypeClassifier(self._backbone(pretrained=self.pretrained), class_counts(data.schema))
+        self.model = self.network(data.schema, pretrained=self.pretrained)
         exclusive = exclusive_types(data.schema)
         run.train(
             "uda",
             self.model,
             lambda module, batch: self.batch_loss(module, batch, exclusive),
             SemiBatches(data.labeled, data.unlabeled, self.batch_size, self.ratio, self.draws),
-            self._recipe(),
+            Recipe(**cosine(self)),
             validate=lambda: run.score(self.predict, data.validation, _SELECTION),
             validate_every_epochs=self.validate_every_epochs,
         )
         if len(data.unlabeled) and exclusive:
             run.audit("pseudo", pseudo_classes(self.model, data.unlabeled, exclusive, self.threshold, run.device))
-
-    def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """Logits."""
-        return {name: logits.float() for name, logits in self.model(images).items()}
 
     def batch_loss(self, module: nn.Module, batch: tuple[Any, Tensor], exclusive: frozenset[str]) -> Tensor:
         """Eq. (1): cross-entropy plus unlabeled_weight times the divergence."""
@@ -146,19 +143,3 @@ class UDA(NoTeachers):
         )
         sure = attribute_loss({name: first for name, (first, _) in parts.items()}, known.labels, exclusive)
         return sure + self.unlabeled_weight * unsure
-
-    def _backbone(self, pretrained: bool = False) -> Any:
-        return load_backbone(
-            self.backbone, pretrained=pretrained, weights_file=self.weights_file, image_size=self.image_size, shrink=self.shrink
-        )
-
-    def _recipe(self) -> Recipe:
-        return Recipe(
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            optimizer=self.optimizer,  # type: ignore[arg-type]
-            momentum=0.9 if self.optimizer == "sgd" else 0.0,
-            weight_decay=self.weight_decay,
-            schedule="cosine",
-            warmup_steps=self.warmup_steps,
-        )

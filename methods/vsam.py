@@ -25,11 +25,12 @@ from methods.losses.classification import focal_binary_cross_entropy, focal_cros
 from methods.parts.attention import SpatialGate
 from methods.parts.augment import weak_augment
 from methods.parts.batches import LabeledBatches
-from methods.parts.classifier import NoTeachers, check_least, class_counts
+from methods.parts.classifier import OneNetwork, check_least, class_counts
 from methods.parts.heads import TypeHeads
+from methods.parts.recipes import cosine
 from methods.parts.seeds import seed_weights
 from methods.parts.staged import StagedBackbone
-from methods.parts.weights import load_backbone
+from methods.parts.weights import backbone_of
 
 _SELECTION = "f1@1"
 
@@ -49,7 +50,7 @@ class Gated(nn.Module):
 
 
 @dataclass(kw_only=True)
-class VSAM(NoTeachers):
+class VSAM(OneNetwork):
     """stage: the convolutions after which maps are gated, 2 to 5 as papers count them. kernel: of the gate's convolution. images_per_epoch:
     0 for each labelled image once."""
 
@@ -94,27 +95,23 @@ class VSAM(NoTeachers):
     def __post_init__(self) -> None:
         check_least(self, "vsam", gamma=0, epochs=1, batch_size=1, shrink=1, validate_every_epochs=1)
 
-    def build(self, schema: Schema, teacher: str | None = None) -> nn.Module:
-        """The network with random weights."""
-        return Gated(self._backbone(), class_counts(schema), self.kernel)
+    def network(self, schema: Schema, *, pretrained: bool = False) -> nn.Module:
+        """The network before it is trained; pretrained: with the backbone's weights."""
+        return Gated(StagedBackbone(backbone_of(self, pretrained=pretrained), self.stage), class_counts(schema), self.kernel)
 
     def fit(self, data: TrainingData, teachers: Mapping[str, nn.Module], run: Run) -> None:
         """Trains on the labelled images; the unlabelled ones are not used."""
         seed_weights(run.rng("weights"))
-        self.model = Gated(self._backbone(pretrained=self.pretrained), class_counts(data.schema), self.kernel)
+        self.model = self.network(data.schema, pretrained=self.pretrained)
         run.train(
             "vsam",
             self.model,
             lambda module, batch: self.batch_loss(module, batch, data.schema),
             LabeledBatches(data.labeled, self.batch_size, self.images_per_epoch),
-            self._recipe(),
+            Recipe(**cosine(self)),
             validate=lambda: run.score(self.predict, data.validation, _SELECTION),
             validate_every_epochs=self.validate_every_epochs,
         )
-
-    def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """Logits."""
-        return {name: logits.float() for name, logits in self.model(images).items()}
 
     def batch_loss(self, module: nn.Module, batch: Batch, schema: Schema) -> Tensor:
         """The mean over types of focal losses."""
@@ -124,18 +121,3 @@ class VSAM(NoTeachers):
             for kind in schema
         ]
         return torch.stack(terms).mean()
-
-    def _backbone(self, pretrained: bool = False) -> StagedBackbone:
-        options = {"image_size": self.image_size, "shrink": self.shrink}
-        return StagedBackbone(load_backbone(self.backbone, pretrained=pretrained, weights_file=self.weights_file, **options), self.stage)
-
-    def _recipe(self) -> Recipe:
-        return Recipe(
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            optimizer=self.optimizer,  # type: ignore[arg-type]
-            momentum=0.9 if self.optimizer == "sgd" else 0.0,
-            weight_decay=self.weight_decay,
-            schedule="cosine",
-            warmup_steps=self.warmup_steps,
-        )

@@ -24,10 +24,9 @@ from torch import Tensor, nn
 
 from bench.protocol import POSITIVE, UNKNOWN, Recipe, Run, Schema, TrainingData
 from methods.parts.classifier import check_choice, check_least, class_counts
-from methods.parts.feature_stage import STAGES, stage_network, train_stage
+from methods.parts.feature_stage import STAGES, FrozenFeatures
 from methods.parts.frozen import Standardize, features_of
-from methods.parts.seeds import seed_weights
-from methods.parts.weights import load_backbone
+from methods.parts.recipes import stage
 
 
 class Machines(nn.Module):
@@ -53,7 +52,7 @@ class Machines(nn.Module):
 
 
 @dataclass(kw_only=True)
-class WTBI:
+class WTBI(FrozenFeatures):
     """features: "pretrained" (backbone's weights, from weights_file or where they are looked for), or a stage: "supervised", "simclr".
     regularization: C, the weight of errors. balanced: errors on rare kinds weigh more. Those named stage_* matter for stages."""
 
@@ -101,36 +100,17 @@ class WTBI:
         if self.regularization <= 0:
             raise ValueError(f"wtbi: regularization is {self.regularization}; expected > 0")
 
-    def teachers(self, schema: Schema) -> tuple[str, ...]:
-        """The stage whose features are separated, or none."""
-        return () if self.features == "pretrained" else (self.features,)
-
-    def build(self, schema: Schema, teacher: str | None = None) -> nn.Module:
-        """The stage's network, or planes of zeros on a network of random weights."""
-        if teacher is not None:
-            return stage_network(self._backbone(), teacher, schema)
-        return Machines(self._backbone(), class_counts(schema))
+    def answering(self, backbone: Any, schema: Schema) -> nn.Module:
+        """Planes of zeros."""
+        return Machines(backbone, class_counts(schema))
 
     def fit_teacher(self, teacher: str, data: TrainingData, run: Run) -> nn.Module:
         """Trains a small network for its features."""
-        seed_weights(run.rng("weights"))
-        network: Any = self.build(data.schema, teacher)
-        recipe = Recipe(
-            epochs=self.stage_epochs,
-            learning_rate=self.stage_learning_rate,
-            optimizer="adamw",
-            weight_decay=0.05,
-            schedule="cosine",
-            warmup_steps=20,
-        )
-        train_stage(network, teacher, data, run, recipe, batch_size=self.stage_batch_size, draws=self.stage_draws)
-        return network  # type: ignore[no-any-return]
+        return self.trained_stage(teacher, data, run, Recipe(**stage(self)))
 
     def fit(self, data: TrainingData, teachers: Mapping[str, nn.Module], run: Run) -> None:
         """Separates the labelled images' features, class by class; validation and unlabelled images are not used, except by a stage."""
-        backbone = self._backbone(pretrained=self.features == "pretrained")
-        for network in teachers.values():
-            backbone.load_state_dict(network.backbone.state_dict())  # type: ignore[union-attr]
+        backbone = self.frozen_backbone(teachers)
         model = Machines(backbone, class_counts(data.schema))
         features = features_of(backbone, data.labeled, run.device)
         model.standardize.fit(features)
@@ -142,15 +122,6 @@ class WTBI:
             if plane is not None:
                 model.planes[index], model.offsets[index], model.trained[index] = torch.from_numpy(plane[:-1]), float(plane[-1]), True
         self.model = model.to(run.device).eval()
-
-    def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """Distances to the planes."""
-        return {name: scores.float() for name, scores in self.model(images).items()}
-
-    def _backbone(self, pretrained: bool = False) -> Any:
-        return load_backbone(
-            self.backbone, pretrained=pretrained, weights_file=self.weights_file, image_size=self.image_size, shrink=self.shrink
-        )
 
 
 def separate(

@@ -44,7 +44,25 @@ class NoTeachers:
 
     def fit_teacher(self, teacher: str, data: Any, run: Any) -> nn.Module:
         """Raises ValueError: there are no teachers."""
-        raise ValueError(f"{type(self).__name__} has no teacher {teacher!r}; it has none at all")
+        raise ValueError(f"{type(self).__module__.rpartition('.')[2]} has no teacher {teacher!r}; it has none at all")
+
+
+class OneNetwork(NoTeachers):
+    """A method whose only network, made by network(), answers with logits, uint8 (B, 3, H, W) -> type -> (B, C)."""
+
+    model: nn.Module
+
+    def network(self, schema: Any, *, pretrained: bool = False) -> nn.Module:
+        """The network before it is trained; pretrained: with the backbone's weights."""
+        raise NotImplementedError
+
+    def build(self, schema: Any, teacher: str | None = None) -> nn.Module:
+        """The network with random weights."""
+        return self.network(schema)
+
+    def predict(self, images: Tensor) -> dict[str, Tensor]:
+        """Logits."""
+        return {name: logits.float() for name, logits in self.model(images).items()}
 
 
 def check_choice(method: str, name: str, value: Any, known: tuple[Any, ...]) -> None:

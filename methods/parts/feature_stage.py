@@ -14,6 +14,8 @@ from methods.parts.augment_strong import strong_augment
 from methods.parts.batches import ImageBatches, LabeledBatches
 from methods.parts.classifier import class_counts, exclusive_types
 from methods.parts.heads import TypeHeads
+from methods.parts.seeds import seed_weights
+from methods.parts.weights import backbone_of
 
 STAGES = ("supervised", "simclr")
 _SIMCLR_DIM = 128
@@ -61,3 +63,45 @@ def train_stage(
 
     pool = [examples for examples in (data.labeled, data.unlabeled) if len(examples)]
     run.train("features", network, loss, ImageBatches(pool, batch_size, draws), recipe)
+
+
+class FrozenFeatures:
+    """A method that answers from a backbone's features: those of its pretrained weights, or of a stage trained for them.
+
+    It has backbone, features ("pretrained" or one of STAGES), weights_file, image_size, shrink and the stage's stage_epochs,
+    stage_draws, stage_batch_size and stage_learning_rate, and defines answering()."""
+
+    features: str
+    model: nn.Module
+
+    def answering(self, backbone: Any, schema: Any) -> nn.Module:
+        """What answers with this backbone, before it has learned."""
+        raise NotImplementedError
+
+    def teachers(self, schema: Any) -> tuple[str, ...]:
+        """The stage whose features are used, or none."""
+        return () if self.features == "pretrained" else (self.features,)
+
+    def build(self, schema: Any, teacher: str | None = None) -> nn.Module:
+        """The stage's network, or what answers, with random weights."""
+        backbone = backbone_of(self)
+        return self.answering(backbone, schema) if teacher is None else stage_network(backbone, teacher, schema)
+
+    def predict(self, images: Tensor) -> dict[str, Tensor]:
+        """The model's scores."""
+        return {name: scores.float() for name, scores in self.model(images).items()}
+
+    def trained_stage(self, teacher: str, data: Any, run: Any, recipe: Any) -> nn.Module:
+        """The network of a stage, trained by the recipe."""
+        method: Any = self
+        seed_weights(run.rng("weights"))
+        network: Any = self.build(data.schema, teacher)
+        train_stage(network, teacher, data, run, recipe, batch_size=method.stage_batch_size, draws=method.stage_draws)
+        return network  # type: ignore[no-any-return]
+
+    def frozen_backbone(self, teachers: Mapping[str, nn.Module]) -> Any:
+        """The backbone with its pretrained weights, or with those of the stage."""
+        backbone = backbone_of(self, pretrained=self.features == "pretrained")
+        for network in teachers.values():
+            backbone.load_state_dict(network.backbone.state_dict())  # type: ignore[union-attr]
+        return backbone

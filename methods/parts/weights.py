@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from methods.parts.backbone import Backbone
 from methods.parts.small import SMALL, make_backbone
@@ -39,6 +40,13 @@ def load_backbone(name: str, *, pretrained: bool = False, weights_file: str = ""
             f"backbone {name!r}: no pretrained weights are on this machine, and none can be downloaded; put timm's safetensors file at "
             f"{weights_path(name)}, or name it by weights_file"
         ) from error
+
+
+def backbone_of(method: Any, *, pretrained: bool = False) -> Backbone:
+    """load_backbone with a method's own backbone, weights_file, image_size and shrink."""
+    return load_backbone(
+        method.backbone, pretrained=pretrained, weights_file=method.weights_file, image_size=method.image_size, shrink=method.shrink
+    )
 
 
 @contextmanager
