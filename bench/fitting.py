@@ -61,7 +61,7 @@ def train(fit: FitSpec, settings: Settings, store: Store, progress: Progress | N
     stopping.check()
     store.save_model(fit.key, tensors, facts)
     store.drop_checkpoints(fit.key)
-    return candidate_of(fit, method, thresholds, run.device)
+    return _candidate_of(fit, method, thresholds, run.device)
 
 
 def load_candidate(fit: FitSpec, store: Store, schema: Schema, device: torch.device) -> Candidate:
@@ -71,7 +71,7 @@ def load_candidate(fit: FitSpec, store: Store, schema: Schema, device: torch.dev
     method.model = method.build(schema)
     method.model.load_state_dict({name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")})
     thresholds = {name.removeprefix("thresholds."): value.numpy() for name, value in tensors.items() if name.startswith("thresholds.")}
-    return candidate_of(fit, method, thresholds, device)
+    return _candidate_of(fit, method, thresholds, device)
 
 
 def _load_teacher(fit: FitSpec, teacher: str, method: Any, schema: Schema, store: Store, device: torch.device) -> nn.Module:
@@ -146,7 +146,7 @@ def _validation_thresholds(method: Any, data: TrainingData, device: torch.device
     return {name: best_thresholds(scores[name], data.validation.labels[name]) for name in multi}
 
 
-def candidate_of(fit: FitSpec, method: Any, thresholds: Mapping[str, np.ndarray], device: torch.device) -> Candidate:
+def _candidate_of(fit: FitSpec, method: Any, thresholds: Mapping[str, np.ndarray], device: torch.device) -> Candidate:
     from bench.evaluation import Candidate
 
     method.model.to(device).eval().requires_grad_(False)

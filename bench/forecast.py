@@ -13,8 +13,9 @@ from bench.cli import OK
 from bench.costs import CostModel, Estimate, learn
 from bench.plan import Stage, make_conditions, make_stages
 from bench.progress import format_seconds
+from bench.report.svg import draw_figure
 from bench.spec import UsageError
-from bench.store import Store
+from bench.store import Store, write_whole
 
 _JOBS = (1, 4, 16, 64, 256)
 _GUESSES = {"paper": {"fit": 900.0, "teacher": 700.0, "cell": 8.0}, "tiny": {"fit": 12.0, "teacher": 10.0, "cell": 0.5}}
@@ -125,25 +126,20 @@ def table(outcomes: Mapping[str, simulate.Outcome], gpus: int) -> str:
 
 def plot(outcomes: Mapping[str, simulate.Outcome], gpus: int, path: Path) -> None:
     """Makespan and idle GPU-time of each policy, as SVG."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "bench"
-    from matplotlib import pyplot
-
     names = list(outcomes)[::-1]
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 0.45 * len(names) + 1.2), sharey=True, layout="constrained")
-    left.barh(names, [outcomes[name].makespan_seconds / 3600 for name in names], color="#4c72b0")
-    left.set_xlabel("makespan (h)")
     parts = {"start-up": "overhead_seconds", "done again": "lost_seconds"}
-    before = [0.0] * len(names)
-    for (label, field), color in zip(parts.items(), ("#dd8452", "#c44e52"), strict=True):
-        values = [getattr(outcomes[name], field) / 3600 for name in names]
-        right.barh(names, values, left=before, label=label, color=color)
-        before = [one + other for one, other in zip(before, values, strict=True)]
-    right.set_xlabel("wasted GPU-hours")
-    right.legend()
-    figure.suptitle(f"{gpus} GPUs")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
+
+    def draw(figure: Any) -> None:
+        left, right = figure.subplots(1, 2, sharey=True)
+        left.barh(names, [outcomes[name].makespan_seconds / 3600 for name in names], color="#4c72b0")
+        left.set_xlabel("makespan (h)")
+        before = [0.0] * len(names)
+        for (label, field), color in zip(parts.items(), ("#dd8452", "#c44e52"), strict=True):
+            values = [getattr(outcomes[name], field) / 3600 for name in names]
+            right.barh(names, values, left=before, label=label, color=color)
+            before = [one + other for one, other in zip(before, values, strict=True)]
+        right.set_xlabel("wasted GPU-hours")
+        right.legend()
+        figure.suptitle(f"{gpus} GPUs")
+
+    write_whole(path, draw_figure(draw, (9, 0.45 * len(names) + 1.2)).encode())

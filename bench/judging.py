@@ -28,7 +28,7 @@ def evaluate_cells(
 ) -> list[CellResult]:
     """Shows each condition once to all fits that need it, and writes their records. fitted: their fit, where it is at hand."""
     from bench.evaluation import evaluate
-    from bench.groups import memberships
+    from bench.image_groups import memberships
 
     if not cells:
         return []
@@ -51,13 +51,13 @@ def evaluate_cells(
         by_key = {outcome.key: outcome for outcome in outcomes}
         members = {} if chosen[0].target else memberships(dataset_of(chosen[0].fit.data, settings), examples)
         for cell in chosen:
-            extra = {} if cell.severity or cell.target else views(candidates[cell.fit.key], examples, device) | curves(store, cell.fit)
+            extra = {} if cell.severity or cell.target else _views(candidates[cell.fit.key], examples, device) | _curves(store, cell.fit)
             extra |= members
             results.append(_write_outcome(store, cell, settings, started, by_key[cell.fit.key], extra))
     return results
 
 
-def views(candidate: Candidate, examples: Examples, device: torch.device) -> dict[str, np.ndarray]:
+def _views(candidate: Candidate, examples: Examples, device: torch.device) -> dict[str, np.ndarray]:
     """Embeddings and attention maps of a method that has any."""
     from bench.embeddings import first_attention, first_embeddings
 
@@ -67,7 +67,7 @@ def views(candidate: Candidate, examples: Examples, device: torch.device) -> dic
     return found | (first_attention(attend, examples, device) if attend is not None else {})
 
 
-def curves(store: Store, fit: FitSpec) -> dict[str, np.ndarray]:
+def _curves(store: Store, fit: FitSpec) -> dict[str, np.ndarray]:
     """`history/<n> <phase>` -> float32 (epochs,): what validation said after each epoch of each phase, NaN where it was not asked."""
     import numpy as np
 

@@ -54,7 +54,7 @@ def classify(error: BaseException) -> tuple[str, str]:
 
 def write_record(store: Store, cell: CellSpec, settings: Settings, started: float, **fields: Any) -> CellResult:
     earlier = store.read(cell.key)
-    record = {**blank_record(cell, settings, started), **fields, "attempt": (earlier["attempt"] if earlier else 0) + 1}
+    record = {**_blank_record(cell, settings, started), **fields, "attempt": (earlier["attempt"] if earlier else 0) + 1}
     store.write(record)
     seconds = time.time() - started
     if fields["status"] == "ok":  # a corrupted cell is evaluated beside others: only its own part counts
@@ -62,7 +62,7 @@ def write_record(store: Store, cell: CellSpec, settings: Settings, started: floa
     return CellResult(cell.key, fields["status"], fields["reason"], seconds)
 
 
-def blank_record(cell: CellSpec, settings: Settings, started: float) -> Record:
+def _blank_record(cell: CellSpec, settings: Settings, started: float) -> Record:
     """Every field of a record, those that are only known after success as None."""
     fit, data, finished = cell.fit, cell.fit.data, time.time()
     constants = registry.entry("methods", fit.method).constants
