@@ -206,12 +206,22 @@ def _add_doctor(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_check(commands: argparse._SubParsersAction) -> None:
-    check = _add(commands, "check", "gate", "Compare a store with a baseline; exit 3 on a regression, or with nothing to compare.")
-    check.add_argument("--baseline", type=Path, default=Path("results/reference"), metavar="DIR", help="a store (default %(default)s)")
-    measured = Path(os.environ.get("BENCH_KERNELS_OUT") or "results/kernels-measured.json")
+    text = "Compare metrics, kernels and tables with what they were; exit 3 on a regression, or with nothing to compare."
+    check = _add(commands, "check", "gate", text)
     check.add_argument(
-        "--kernels", nargs="?", type=Path, const=measured, metavar="FILE", help=f"compare speed ratios with floors instead ({measured})"
+        "--baseline",
+        type=Path,
+        default=Path("results/reference"),
+        metavar="DIR",
+        help="what metrics are compared with (default %(default)s)",
     )
+    measured = Path(os.environ.get("BENCH_KERNELS_OUT") or "results/kernels-measured.json")
+    check.add_argument("--metrics", action="store_true", help="only compare the metrics of the store")
+    check.add_argument(
+        "--kernels", nargs="?", type=Path, const=measured, metavar="FILE", help=f"only compare speed ratios with their floors ({measured})"
+    )
+    check.add_argument("--tables", action="store_true", help="only compare the tables of a committed store")
+    check.add_argument("--update", action="store_true", help="put the store's cells into the baseline instead")
     _add_store(check)
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import registry
+from bench.archive import Archive, identity, is_archive
 from bench.cli import OK
 from bench.report.groups import ALL, Group, method_label
 from bench.spec import UsageError
@@ -27,19 +28,7 @@ from bench.store import Record, Store
 METRICS = ("f1@1", "recall@3", "accuracy@1", "f2")
 REFERENCE = "results/reference"
 ALPHA = 0.05
-_IDENTITY = (
-    "method",
-    "row",
-    "dataset",
-    "source",
-    "data_hash",
-    "label_fraction",
-    "protocol_id",
-    "split",
-    "corruption",
-    "severity",
-    "preset",
-)
+Cells = Store | Archive
 
 
 @dataclass(frozen=True)
@@ -47,6 +36,7 @@ class Move:
     """One metric of one cell on both sides. p_value: corrected over all that were compared."""
 
     cell: str
+    dataset: str
     metric: str
     before: float
     after: float
@@ -78,10 +68,13 @@ def run(first: str, second: str) -> int:
 
 
 @contextmanager
-def opened(name: str) -> Iterator[Store]:
+def opened(name: str) -> Iterator[Cells]:
     """The store in a folder, or the one that a commit has at results/reference, unpacked where it is thrown away after use."""
     if (Path(name) / "records").is_dir():
         yield Store(Path(name))
+        return
+    if is_archive(Path(name)):
+        yield Archive(Path(name))
         return
     if Path(name).is_dir():
         raise UsageError(f"{name}: no folder records in it; expected a store, or a commit")
@@ -98,11 +91,12 @@ def opened(name: str) -> Iterator[Store]:
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(fileobj=io.BytesIO(found.stdout)) as archive:
             archive.extractall(folder, filter="data")
-        yield Store(Path(folder) / REFERENCE)
+        unpacked = Path(folder) / REFERENCE
+        yield Archive(unpacked) if is_archive(unpacked) else Store(unpacked)
 
 
-def compare(before: Store, after: Store) -> Comparison:
-    """Every cell of the two stores, matched by what it is of."""
+def compare(before: Cells, after: Cells, metrics: Sequence[str] = METRICS) -> Comparison:
+    """Every cell of the two stores, matched by what it is of; seeds of a cell together."""
     sides = _cells(before), _cells(after)
     moves: list[Move] = []
     unpaired, changed = [], []
@@ -111,14 +105,14 @@ def compare(before: Store, after: Store) -> Comparison:
         seeds = sorted(seed for seed in pair[0].keys() & pair[1].keys())
         statuses = [{seed: found[seed]["status"] for seed in seeds} for found in pair]
         changed += [
-            (f"{_name(pair[0][seed])} seed={seed}", f"{old} → {new}")
+            (f"{_name(pair[0][seed])} seed={seed}", f"{old} → {new}" + (f": {reason}" if (reason := pair[1][seed]["reason"]) else ""))
             for seed in seeds
             if (old := statuses[0][seed]) != (new := statuses[1][seed])
         ]
         both = [seed for seed in seeds if statuses[0][seed] == statuses[1][seed] == "ok"]
         if both:
             groups = Group([pair[0][seed] for seed in both], before), Group([pair[1][seed] for seed in both], after)
-            found, plain = _compare_cell(*groups)
+            found, plain = _compare_cell(*groups, metrics)
             moves += found
             unpaired += plain
     adjusted = holm([move.p_value for move in moves])
@@ -160,21 +154,21 @@ def to_text(found: Comparison, first: str, second: str) -> str:
     return "\n\n".join(parts)
 
 
-def _compare_cell(before: Group, after: Group) -> tuple[list[Move], list[tuple[str, str, float, float]]]:
+def _compare_cell(before: Group, after: Group, metrics: Sequence[str]) -> tuple[list[Move], list[tuple[str, str, float, float]]]:
     moves, unpaired, name = [], [], _name(before.ok[0])
-    for metric in METRICS:
+    for metric in metrics:
         values = [_mean([record["metrics"].get(metric) for record in group.ok]) for group in (before, after)]
         if None in values:
             continue
         old, new = (value for value in values if value is not None)
         if before.ok[0]["metrics"] == after.ok[0]["metrics"] and old == new:
-            moves.append(Move(name, metric, old, new, Difference(0.0, 0.0, 0.0, 1.0), len(before.ok), 1.0))
+            moves.append(Move(name, before.ok[0]["dataset"], metric, old, new, Difference(0.0, 0.0, 0.0, 1.0), len(before.ok), 1.0))
             continue
         difference = _difference(before, after, metric)
         if difference is None or math.isnan(difference.p_value):
             unpaired.append((name, metric, old, new))
         else:
-            moves.append(Move(name, metric, old, new, difference, len(before.ok), difference.p_value))
+            moves.append(Move(name, before.ok[0]["dataset"], metric, old, new, difference, len(before.ok), difference.p_value))
     return moves, unpaired
 
 
@@ -187,10 +181,10 @@ def _difference(before: Group, after: Group, metric: str) -> Difference | None:
         return None
 
 
-def _cells(store: Store) -> dict[tuple, list[Record]]:
+def _cells(store: Cells) -> dict[tuple, list[Record]]:
     found: dict[tuple, list[Record]] = defaultdict(list)
     for record in store.records():
-        found[tuple(record[name] for name in _IDENTITY)].append(record)
+        found[identity(record)[:-1]].append(record)
     return found
 
 

@@ -1,17 +1,22 @@
-"""The `check` command: a store against a baseline, or measured kernel ratios against their floors. Nothing to compare is a failure,
-not a success."""
+"""The `check` command: metrics of a store against a baseline, measured kernel ratios against their floors, and tables of a committed store
+against what they were. Where one of them has nothing to compare, that is a failure, not a success."""
 
 from __future__ import annotations
 
 import argparse
+import math
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import kernels
+from bench import archive, golden, kernels
 from bench.cli import OK, REGRESSION
-from bench.store import Record, Store
+from bench.spec import UsageError
+from bench.store import Store
 
-METRICS = ("f1@1", "recall@3")
+METRICS = ("f1@1", "recall@3", "accuracy@1", "f2")
+ALPHA = 0.05
+_Z = 1.959964  # the 97.5 % point of a normal law
 
 
 @dataclass(frozen=True)
@@ -23,16 +28,28 @@ class Finding:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Compares, prints what fell and returns 0 or 3."""
-    if options.kernels is not None:
-        return check_kernels(options.kernels)
-    compared, findings = compare(Store(options.baseline), Store(options.store))
+    """Compares what is asked for, or all, prints what fell and returns 0 or 3."""
+    if options.update:
+        return _update(options.baseline, Store(options.store))
+    everything = not (options.metrics or options.tables or options.kernels is not None)
+    found = []
+    if options.metrics or everything:
+        found.append(_check_metrics(options.baseline, Store(options.store)))
+    if options.kernels is not None or everything:
+        found.append(check_kernels(options.kernels or kernels.measured_path()))
+    if options.tables or everything:
+        found.append(_check_tables())
+    return max(found)
+
+
+def _check_metrics(baseline: Path, current: Store) -> int:
+    compared, findings = compare(_opened(baseline), current)
     for finding in findings:
         print(f"regression: {finding.cell}: {finding.text}")
     if not compared:
-        print(f"nothing comparable: no cell stands in both {options.baseline} and {options.store}")
+        print(f"nothing comparable: no cell stands in both {baseline} and {current.root}; `python -m bench run` fills the latter")
         return REGRESSION
-    print(f"{compared} cells compared with {options.baseline}, {len(findings)} regressions")
+    print(f"{compared} cells compared with {baseline}, {len(findings)} regressions")
     return REGRESSION if findings else OK
 
 
@@ -52,44 +69,68 @@ def check_kernels(measured: Path) -> int:
     return REGRESSION if problems else OK
 
 
-def compare(baseline: Store, current: Store) -> tuple[int, list[Finding]]:
-    """How many cells stand on both sides, and those that are worse now. A cell is the same where method, row, data and
-    condition agree: its key may differ, since a change of source is what is checked."""
-    now = {_identity(record): record for record in sorted(current.records(), key=lambda each: each["finished"])}
-    compared, findings = 0, []
-    for old in baseline.records():
-        new = now.get(_identity(old))
-        if old["status"] != "ok" or new is None:
-            continue
-        compared += 1
-        findings += [Finding(_name(old), text) for text in _worse(baseline, old, current, new)]
-    return compared, findings
+def _check_tables() -> int:
+    compared, moved = golden.compare(golden.GOLDEN)
+    for name in moved:
+        print(f"regression: {golden.GOLDEN / 'tables' / name}: another file comes out; see `python tests/golden/refresh.py`")
+    if not compared:
+        print(f"nothing comparable: no tables in {golden.GOLDEN}; run it where the project's sources are")
+        return REGRESSION
+    print(f"{compared} tables compared with {golden.GOLDEN}, {len(moved)} regressions")
+    return REGRESSION if moved else OK
 
 
-def _worse(baseline: Store, old: Record, current: Store, new: Record) -> list[str]:
-    """A metric counts as fallen where the whole 95 % interval of the paired difference, over the same images, is below zero."""
-    if new["status"] != "ok":
-        return [f"was ok, now {new['status']}: {new['reason']}"]
-    if old["metrics"] == new["metrics"]:
-        return []
-    from bench.statistics import paired_difference, resample
+def compare(baseline: Store | archive.Archive, current: Store) -> tuple[int, list[Finding]]:
+    """How many cells, seeds apart, stand on both sides, and those that are worse now.
 
-    before = resample([baseline.load_arrays(old["predictions_path"])])
-    after = resample([current.load_arrays(new["predictions_path"])])
-    found = []
-    for metric in METRICS:
-        difference = paired_difference(after.metric(metric), before.metric(metric))
-        if difference.high < 0:
-            text = f"{metric} fell by {-difference.mean:.4f} [{-difference.high:.4f}, {-difference.low:.4f}]"
-            found.append(f"{text} from {before.metric(metric).value:.4f}")
-    return found
+    A metric counts as fallen where Holm's correction over all that were compared leaves p < .05. The noise is that of the images, by
+    paired bootstrap, and that of training anew: where a single seed stands on both sides, the variance between the baseline's own seeds
+    on that data set, twice."""
+    from bench.compare import compare as pairs
+    from bench.statistics import holm
+
+    found = pairs(baseline, current, METRICS)
+    noise = _training_noise(baseline)
+    fell = [move for move in found.moves if move.difference.mean < 0]
+    p_values = []
+    for move in fell:
+        error = (move.difference.high - move.difference.low) / (2 * _Z)
+        spread = 2 * noise.get((move.dataset, move.metric), 0.0) if move.num_seeds == 1 else 0.0
+        total = math.sqrt(error**2 + spread)
+        p_values.append(math.erfc(-move.difference.mean / (total * math.sqrt(2))) if total else 0.0)
+    others = len(found.moves) - len(fell)
+    findings = [Finding(cell, f"was ok, now {change.partition(' → ')[2]}") for cell, change in found.changed if change.startswith("ok →")]
+    for move, p_value in zip(fell, holm([*p_values, *[1.0] * others])[: len(fell)], strict=True):
+        if p_value < ALPHA:
+            low, high = -move.difference.high, -move.difference.low
+            text = f"{move.metric} fell by {-move.difference.mean:.4f} [{low:.4f}, {high:.4f}] from {move.before:.4f}"
+            findings.append(Finding(move.cell, text))
+    return len({move.cell for move in found.moves}) + len(found.changed), findings
 
 
-def _identity(record: Record) -> tuple:
-    names = ("method", "row", "dataset", "data_hash", "label_fraction", "protocol_id", "corruption", "severity", "seed", "preset")
-    return tuple(record[name] for name in names)
+def _training_noise(baseline: Store | archive.Archive) -> dict[tuple[str, str], float]:
+    """(data set, metric) -> the variance between seeds of one cell, the mean over its cells of clean images that have several."""
+    values: dict[tuple, list[float]] = defaultdict(list)
+    for record in baseline.records():
+        if record["status"] == "ok" and not record["severity"]:
+            for metric in METRICS:
+                if metric in record["metrics"]:
+                    values[(archive.identity(record)[:-1], record["dataset"], metric)].append(record["metrics"][metric])
+    variances: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for (_, dataset, metric), found in values.items():
+        if len(found) > 1 and len({*found}) > 1:  # a floor has no training
+            mean = sum(found) / len(found)
+            variances[dataset, metric].append(sum((value - mean) ** 2 for value in found) / (len(found) - 1))
+    return {place: sum(found) / len(found) for place, found in variances.items()}
 
 
-def _name(record: Record) -> str:
-    method = f"{record['method']}/{record['row']}" if record["row"] else record["method"]
-    return f"{method} {record['dataset']} f={record['label_fraction']:g} seed={record['seed']} {record['corruption']}/{record['severity']}"
+def _update(baseline: Path, store: Store) -> int:
+    if (baseline / "records").is_dir():
+        raise UsageError(f"{baseline}: a store; --update writes an archive, into a folder of its own")
+    added = archive.add(baseline, store)
+    print(f"{added} cells of {store.root} are in {baseline}")
+    return OK if added else REGRESSION
+
+
+def _opened(baseline: Path) -> Store | archive.Archive:
+    return archive.Archive(baseline) if archive.is_archive(baseline) else Store(baseline)

@@ -1,13 +1,17 @@
 """What counts as a regression, of a store and of speed ratios, and that nothing to compare is one."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from handmade import counts, write
 
-from bench import kernels
+from bench import golden, kernels
 from bench.cli import main
 from bench.store import Store
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -16,7 +20,7 @@ def stores(tmp_path):
 
 
 def check(stores):
-    return main(["check", "--baseline", str(stores[0].root), "--store", str(stores[1].root)])
+    return main(["check", "--metrics", "--baseline", str(stores[0].root), "--store", str(stores[1].root)])
 
 
 def test_equal_stores_pass(stores, capsys):
@@ -30,7 +34,7 @@ def test_a_drop_beyond_noise_fails_and_names_the_cell(stores, capsys):
     write(stores[0], "good", skill=0.8)
     write(stores[1], "good", skill=0.5)
     assert check(stores) == 3
-    assert "regression: good darn f=1 seed=0 none/0: f1@1 fell by 0." in capsys.readouterr().out
+    assert "regression: good darn f=1: f1@1 fell by 0." in capsys.readouterr().out
 
 
 def test_a_rise_and_a_drop_within_noise_pass(stores):
@@ -47,7 +51,7 @@ def test_a_cell_that_fails_now_is_a_regression(stores, capsys):
     write(stores[0], "good", skill=0.8)
     write(stores[1], "good", status="failed", reason="RuntimeError: no")
     assert check(stores) == 3
-    assert "was ok, now failed: RuntimeError: no" in capsys.readouterr().out
+    assert "good darn f=1 seed=0: was ok, now failed: RuntimeError: no" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("filled", [None, 0, 1])
@@ -56,6 +60,54 @@ def test_nothing_comparable_fails(stores, filled, capsys):
         write(stores[filled], "good", skill=0.8)
     assert check(stores) == 3
     assert "nothing comparable" in capsys.readouterr().out
+
+
+def test_a_drop_that_training_anew_explains_passes(stores, capsys):
+    """One seed on both sides: .03 of F1 over 2,000 images is beyond the images' noise, not beyond that of the baseline's own seeds."""
+    steady, shaky = ({"f1@1": value} for value in (0.8, 0.77))
+    for seed, skill in enumerate((0.8, 0.7, 0.9)):
+        write(stores[0], "spread", seed=seed, skill=skill)
+    write(stores[0], "good", arrays=counts(0.80, 1, 2000), metrics=steady)
+    write(stores[1], "good", arrays=counts(0.77, 1, 2000), metrics=shaky)
+    assert check(stores) == 0
+    capsys.readouterr()
+    for seed in range(3):
+        write(stores[0], "spread", seed=seed, skill=0.8, metrics={"f1@1": 0.8 + seed / 1000})
+    assert check(stores) == 3
+    assert "regression: good darn f=1: f1@1 fell by" in capsys.readouterr().out
+
+
+def test_holm_spares_what_chance_explains(stores, capsys):
+    for place in range(40):
+        write(stores[0], f"m{place}", arrays=counts(0.5, place))
+        write(stores[1], f"m{place}", arrays=counts(0.5, 100 + place))
+    assert check(stores) == 0
+    assert "40 cells compared" in capsys.readouterr().out
+
+
+def test_all_parts_are_checked_where_none_is_named(stores, place, monkeypatch, capsys):
+    for store in stores:
+        write(store, "good", skill=0.8)
+    words = ["check", "--baseline", str(stores[0].root), "--store", str(stores[1].root)]
+    assert main(words) == 3
+    printed = capsys.readouterr().out
+    assert "1 cells compared" in printed
+    assert "nothing comparable: results/kernels-measured.json is missing" in printed
+    assert "nothing comparable: no tables in tests/golden" in printed
+    measured(loss=10.0, ranks=0.7)
+    monkeypatch.setattr(golden, "GOLDEN", ROOT / "tests" / "golden")
+    assert main(words) == 0
+    assert "tables compared with" in capsys.readouterr().out
+
+
+def test_a_table_that_comes_out_otherwise_fails_by_name(tmp_path, monkeypatch, capsys):
+    shutil.copytree(ROOT / "tests" / "golden", tmp_path / "tests" / "golden")
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "--tables"]) == 0
+    board = tmp_path / "tests" / "golden" / "tables" / "leaderboard.md"
+    board.write_text(board.read_text().replace("0", "1", 1))
+    assert main(["check", "--tables"]) == 3
+    assert "regression: tests/golden/tables/leaderboard.md: another file comes out" in capsys.readouterr().out
 
 
 @pytest.fixture

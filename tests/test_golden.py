@@ -15,7 +15,7 @@ _SPEC.loader.exec_module(refresh)
 def made(tmp_path_factory):
     out = tmp_path_factory.mktemp("golden")
     refresh.make_tables(HERE / "store", out)
-    return {name.replace("/", "__"): content for name, content in refresh.golden_files(out).items()}
+    return refresh.golden_files(out)
 
 
 def test_the_same_files_are_written(made):

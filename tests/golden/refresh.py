@@ -16,12 +16,8 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
+from bench.golden import golden_files, make_tables  # noqa: E402
 from bench.protocol import AttributeType, Schema  # noqa: E402
-from bench.report import write_claims, write_summaries, write_tables  # noqa: E402
-from bench.report.board import make_board, write_board  # noqa: E402
-from bench.report.cache import Cache  # noqa: E402
-from bench.report.figures import Figures  # noqa: E402
-from bench.report.index import read_records  # noqa: E402
 from bench.store import FIELDS, SCHEMA_VERSION, Store  # noqa: E402
 
 NUM_IMAGES = 64
@@ -34,23 +30,6 @@ TYPES = {
     "darn": (("category", 5, True),),
 }
 CORRUPTIONS = ("fog", "jpeg_compression", "gaussian_noise")
-
-
-def make_tables(store: Path, out: Path) -> None:
-    """Everything of a report but its pictures and page."""
-    cache = Cache(out / ".cache" / "report.json")
-    records = read_records(Store(store), out / ".cache" / "records.json")
-    write_board(out, make_board(records, Store(store), cache), cache)
-    figures = Figures(records, Store(store))
-    write_tables(out, figures, cache)
-    write_claims(out, figures, cache)
-    write_summaries(out, figures, cache)
-
-
-def golden_files(out: Path) -> dict[str, bytes]:
-    """Name -> content of each file that is held to the byte."""
-    found = [*out.glob("leaderboard.*"), *out.glob("claims.*"), *(out / "tables").glob("*")]
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(found)}
 
 
 def make_store(root: Path) -> None:
@@ -192,7 +171,7 @@ def main() -> None:
     make_tables(HERE / "store", out)
     shutil.rmtree(HERE / "tables", ignore_errors=True)
     for name, content in golden_files(out).items():
-        path = HERE / "tables" / name.replace("/", "__")
+        path = HERE / "tables" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
     shutil.rmtree(out)
