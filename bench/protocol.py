@@ -177,7 +177,8 @@ class Recipe:
     final_learning_rate: float = 0.0  # schedule "cosine" ends here, and each cycle of "cyclic"
     cycle_steps: int = 0  # schedule "cyclic": falls linearly within each cycle
     clip_norm: float | None = None
-    precision: Literal["auto", "float32"] = "auto"  # auto: bfloat16 autocast on CUDA, float32 on the CPU
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: autocast to bfloat16 on CUDA (float16 with a scaled loss
+    # where the device lacks it), float32 on the CPU
     param_groups: Callable[[nn.Module], list[dict[str, Any]]] | None = field(default=None, compare=False)
 
 

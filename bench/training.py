@@ -147,7 +147,9 @@ class _Phase:
         self.owner, self.name, self.module, self.loss, self.batches, self.recipe = owner, name, module, loss, batches, recipe
         self.hooks, self.validate, self.validate_every_epochs = hooks, validate, validate_every_epochs
         self.modules = [module.to(owner.device), *(hook.state.to(owner.device) for hook in hooks)]
-        self.optimizer = make_optimizer(module, recipe)
+        self.autocast = autocast_type(recipe.precision, owner.device)
+        self.scaler = torch.amp.GradScaler(owner.device.type) if self.autocast == torch.float16 else None
+        self.optimizer = make_optimizer(module, recipe, fused=self.scaler is None)
         self.parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         self.peaks = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.first_plan = self._plan(0)
@@ -160,7 +162,6 @@ class _Phase:
         self.best: dict[str, Any] | None = None
         self.losses = torch.zeros(self.epoch_steps, device=owner.device)  # of the current epoch
         on_cuda = owner.device.type == "cuda"
-        self.autocast = on_cuda and recipe.precision == "auto"
         self.check_steps = _CUDA_CHECK_STEPS if on_cuda else 1
         self.saved_at = self.told_at = time.monotonic()
 
@@ -198,15 +199,24 @@ class _Phase:
         self.optimizer.zero_grad(set_to_none=True)
         with self._precision():
             loss = self.loss(self.module, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.recipe.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
-        self.optimizer.step()
+        self._update(loss)
         for hook in self.hooks:
             hook.after_step(self.module, self.step, self.num_steps)
         self.losses[(self.step - 1) % self.epoch_steps] = loss.detach()
         if self.step % self.check_steps == 0:
             self._check_losses()
+
+    def _update(self, loss: Tensor) -> None:
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        if self.recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
+        if self.scaler is None:
+            self.optimizer.step()
+            return
+        self.scaler.step(self.optimizer)  # left out where a gradient overflowed
+        self.scaler.update()
 
     def _end_epoch(self, epoch: int) -> None:
         self._check_losses()
@@ -252,6 +262,7 @@ class _Phase:
         state["modules"] = [module.state_dict() for module in self.modules]
         if suffix == "ckpt":
             state |= {"optimizer": self.optimizer.state_dict(), "losses": self.losses, "best": self.best}
+            state |= {} if self.scaler is None else {"scaler": self.scaler.state_dict()}
         checkpoint.save(checkpoint.checkpoint_path(self.owner.checkpoint_dir, self.name, suffix), state)
 
     def _load(self, suffix: str) -> bool:
@@ -266,6 +277,8 @@ class _Phase:
         if suffix == "ckpt":
             self.optimizer.load_state_dict(state["optimizer"])
             self.losses, self.best = state["losses"], state["best"]
+            if self.scaler is not None:
+                self.scaler.load_state_dict(state["scaler"])
         return True
 
     def _remove(self, suffix: str) -> None:
@@ -294,13 +307,26 @@ class _Phase:
         return _mapped(self.batches.load(entry), Tensor.pin_memory)
 
     def _precision(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.owner.device.type, torch.bfloat16) if self.autocast else nullcontext()
+        return nullcontext() if self.autocast is None else torch.autocast(self.owner.device.type, self.autocast)
 
     def _tell(self) -> None:
         now = time.monotonic()
         if self.owner.on_progress is not None and (now - self.told_at >= _PROGRESS_SECONDS or self.step == self.num_steps):
             self.told_at = now
             self.owner.on_progress(self.name, self.step, self.num_steps)
+
+
+def autocast_type(precision: str, device: torch.device) -> torch.dtype | None:
+    """What a forward pass is cast to, None for nothing. "auto": float32 on the CPU; on CUDA bfloat16, or float16 where the device has no
+    units for bfloat16 (before Ampere). float16 needs its loss scaled, bfloat16 does not. Raises ValueError for another precision."""
+    kinds = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if precision == "auto":
+        if device.type != "cuda":
+            return None
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if precision not in kinds:
+        raise ValueError(f"precision is {precision!r}; expected 'auto', {', '.join(map(repr, kinds))}")
+    return kinds[precision]
 
 
 def prefetched(plan: Sequence[Any], load: Callable[[Any], Any]) -> Iterator[Any]:
@@ -340,10 +366,13 @@ def learning_rate_factor(recipe: Recipe, step: int, epoch_steps: int, num_steps:
     raise ValueError(f"schedule is {recipe.schedule!r}; expected 'constant', 'cosine', 'step', 'exponential' or 'cyclic'")
 
 
-def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimiser of a recipe over the module's trainable parameters, or over recipe.param_groups(module), whose "lr" is a peak too."""
+def make_optimizer(module: nn.Module, recipe: Recipe, *, fused: bool = True) -> torch.optim.Optimizer:
+    """The optimiser of a recipe over the module's trainable parameters, or over recipe.param_groups(module), whose "lr" is a peak too.
+
+    fused: a third of foreach's time; False with a gradient scaler, since torch's fused SGD starts from a momentum that was never set
+    where the first steps were left out (2.13)."""
     groups = recipe.param_groups(module) if recipe.param_groups is not None else _default_groups(module, recipe)
-    common: dict[str, Any] = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": True}  # a third of foreach's time
+    common: dict[str, Any] = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": fused}
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=recipe.momentum, **common)
     if recipe.optimizer == "adam":

@@ -15,7 +15,8 @@ Differences from the report, and what it leaves open:
 - Confidence above a half is trivial for a choice between two, so consistency_threshold, below which nothing is asked, serves such
   classes as 0.5 + threshold / 2.
 - Epochs and rates of the pre-training and batches of the first stage are ours; so is `supervised`, the first stage alone.
-- Yogi, one of the optimisers of Sec. 4.1.3, is left out. Half precision is the training loop's autocast.
+- Yogi, one of the optimisers of Sec. 4.1.3, is left out. Half precision is the training loop's autocast, with a scaled loss where
+  the device has no bfloat16.
 - Of the epochs, the one with the best top-1 (F1@1 where a type is not exclusive) on validation is kept."""
 
 from __future__ import annotations
