@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bench import registry, stopping
 from bench.environment import peak_rss_mb, peak_vram_mb
+from bench.outcomes import Start
 from bench.plan import Stage
 from bench.protocol import Dataset, Schema, TrainingData
 from bench.seeding import derive_seed
@@ -29,7 +29,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def run_teacher(stage: Stage, settings: Settings, store: Store, progress: Progress | None) -> None:
-    spec, started = stage.teacher, time.time()
+    spec, start = stage.teacher, Start()
     assert spec is not None
     if store.has_model(spec.key):
         return
@@ -39,7 +39,7 @@ def run_teacher(stage: Stage, settings: Settings, store: Store, progress: Progre
     module = method.fit_teacher(spec.teacher, _training_data(dataset, spec.data, settings), run)
     facts = {"teacher": spec.teacher, "method": spec.method, "preset": settings.preset, **_data_facts(spec.data)}
     stopping.check()
-    store.save_model(spec.key, _state(module), facts | _fit_facts(dataset, spec.data, run, started))
+    store.save_model(spec.key, _state(module), facts | _fit_facts(dataset, spec.data, run, start))
     store.drop_checkpoints(spec.key)
 
 
@@ -48,12 +48,12 @@ def train(fit: FitSpec, settings: Settings, store: Store, progress: Progress | N
     import torch
 
     method = registry.method_class(fit.method)(**fit.params)
-    dataset, started = dataset_of(fit.data, settings), time.time()
+    dataset, start = dataset_of(fit.data, settings), Start()
     run = _training_run(fit.key, derive_seed("fit", fit.method, fit.data.seed), fit.data, settings, store, progress)
     teachers = {name: _load_teacher(fit, name, method, dataset.schema, store, run.device) for name in method.teachers(dataset.schema)}
     data = _training_data(dataset, fit.data, settings)
     method.fit(data, teachers, run)
-    facts = _fit_facts(dataset, fit.data, run, started)
+    facts = _fit_facts(dataset, fit.data, run, start)
     facts |= {"n_labeled": len(data.labeled), "n_unlabeled": len(data.unlabeled)}
     thresholds = _validation_thresholds(method, data, run.device)
     tensors = {f"model.{name}": tensor for name, tensor in _state(method.model).items()}
@@ -112,11 +112,11 @@ def _state(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
 
 
-def _fit_facts(dataset: Dataset, data: DataSpec, run: TrainingRun, started: float) -> dict[str, Any]:
+def _fit_facts(dataset: Dataset, data: DataSpec, run: TrainingRun, start: Start) -> dict[str, Any]:
     _, label_hash = dataset.label_index(label_fraction=data.label_fraction, seed=data.seed)
     return {
         "label_index_hash": label_hash,
-        "fit_seconds": time.time() - started,
+        "fit_seconds": start.seconds,
         "peak_rss_mb": peak_rss_mb(),
         "peak_vram_mb": peak_vram_mb(),
         "logged": _finite(run.logged),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench import registry, stopping
 from bench.fitting import load_candidate
-from bench.outcomes import CellResult, classify, data_hash, error_of, write_record
+from bench.outcomes import CellResult, Start, classify, data_hash, error_of, write_record
 from bench.protocol import Examples, Schema
 from bench.spec import CellSpec, FitSpec
 from bench.store import Store
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def evaluate_cells(
-    cells: list[CellSpec], settings: Settings, store: Store, started: float, fitted: Candidate | None = None
+    cells: list[CellSpec], settings: Settings, store: Store, start: Start, fitted: Candidate | None = None
 ) -> list[CellResult]:
     """Shows each condition once to all fits that need it, and writes their records. fitted: their fit, where it is at hand."""
     from bench.evaluation import evaluate
@@ -36,7 +36,7 @@ def evaluate_cells(
     candidates: dict[str, Candidate] = {} if fitted is None else {fitted.key: fitted}
     results: list[CellResult] = []
     if fitted is None:
-        candidates, results = _load_candidates(cells, settings, store, device, started)
+        candidates, results = _load_candidates(cells, settings, store, device, start)
     groups: dict[tuple[str, str, str, int], list[CellSpec]] = {}
     for cell in cells:
         if cell.fit.key in candidates:
@@ -53,7 +53,7 @@ def evaluate_cells(
         for cell in chosen:
             extra = {} if cell.severity or cell.target else _views(candidates[cell.fit.key], examples, device) | _curves(store, cell.fit)
             extra |= members
-            results.append(_write_outcome(store, cell, settings, started, by_key[cell.fit.key], extra))
+            results.append(_write_outcome(store, cell, settings, start, by_key[cell.fit.key], extra))
     return results
 
 
@@ -95,7 +95,7 @@ def _test(cell: CellSpec, settings: Settings) -> tuple[Examples, Schema, Callabl
 
 
 def _load_candidates(
-    cells: list[CellSpec], settings: Settings, store: Store, device: torch.device, started: float
+    cells: list[CellSpec], settings: Settings, store: Store, device: torch.device, start: Start
 ) -> tuple[dict[str, Candidate], list[CellResult]]:
     """The fitted methods by key. A fit without a model has failed: its cells keep the record that says why."""
     found: dict[str, Candidate] = {}
@@ -108,17 +108,17 @@ def _load_candidates(
             found[key] = load_candidate(own[0].fit, store, dataset_of(own[0].fit.data, settings).schema, device)
         except Exception as error:
             status, reason = classify(error)
-            results += [write_record(store, cell, settings, started, status=status, reason=reason, error=error_of(error)) for cell in own]
+            results += [write_record(store, cell, settings, start, status=status, reason=reason, error=error_of(error)) for cell in own]
     return found, results
 
 
 def _write_outcome(
-    store: Store, cell: CellSpec, settings: Settings, started: float, outcome: Outcome, extra: Mapping[str, np.ndarray]
+    store: Store, cell: CellSpec, settings: Settings, start: Start, outcome: Outcome, extra: Mapping[str, np.ndarray]
 ) -> CellResult:
     if outcome.summary is None:
         assert outcome.error is not None
         status, reason = classify(outcome.error)
-        return write_record(store, cell, settings, started, status=status, reason=reason, error=error_of(outcome.error))
+        return write_record(store, cell, settings, start, status=status, reason=reason, error=error_of(outcome.error))
     summary, facts = outcome.summary, store.model_facts(cell.fit.key)
     per_class = {f"per_class/{name}/{kind}": values for kind, found in summary.per_class.items() for name, values in found.items()}
     path = store.save_arrays("predictions", cell.key, {**summary.arrays, **per_class, **extra})
@@ -131,4 +131,4 @@ def _write_outcome(
         "images_per_second": outcome.images_per_second,
         **{name: facts[name] for name in ("n_labeled", "n_unlabeled", "label_index_hash", "fit_seconds", "peak_rss_mb", "peak_vram_mb")},
     }
-    return write_record(store, cell, settings, started, status="ok", reason="", **fields)
+    return write_record(store, cell, settings, start, status="ok", reason="", **fields)

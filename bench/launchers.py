@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import signal
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import stopping
+from bench.outcomes import Start
 from bench.plan import Stage
 from bench.stages import Settings, StageResult, prepare_process, record_failure, run_stage
 
@@ -65,7 +65,7 @@ def run_inline(stages: Sequence[Stage], settings: Settings, on_result: OnResult,
         try:
             result = run_stage(stage, settings, partial(on_progress, stage))
         except KeyboardInterrupt:
-            on_result(stage, _lost(stage, settings, "interrupted", "interrupted by the user", time.time()))
+            on_result(stage, _lost(stage, settings, "interrupted", "interrupted by the user", Start()))
             raise Interrupted from None
         schedule.status[stage.key] = result.status
         on_result(stage, result)
@@ -76,7 +76,7 @@ class _Worker:
     process: Any
     connection: Connection
     stage: Stage | None = None
-    started: float = math.inf  # of the stage; a worker that is still importing has not started
+    start: Start | None = None  # of the stage; a worker that is still importing has not started
     ready: bool = False
 
 
@@ -130,7 +130,7 @@ class Pool:
             for worker in busy:
                 if worker.connection in ready:
                     self._receive(worker)
-                elif self.timeout_seconds is not None and time.time() - worker.started > self.timeout_seconds:
+                elif self.timeout_seconds is not None and worker.start and worker.start.seconds > self.timeout_seconds:
                     self._kill(worker, "timeout", f"ran past the limit of {self.timeout_seconds:g} s")
 
     def _assign(self, jobs: int) -> None:
@@ -145,7 +145,7 @@ class Pool:
                 self.schedule.status[stage.key] = "failed"
                 continue
             worker = idle[0] if idle else self._start()
-            worker.stage, worker.started = stage, time.time() if worker.ready else math.inf
+            worker.stage, worker.start = stage, Start() if worker.ready else None
             with suppress(BrokenPipeError):  # a worker that died idle is found out when its answer is read
                 worker.connection.send(stage)
 
@@ -163,8 +163,8 @@ class Pool:
     def _patience(self, busy: list[_Worker]) -> float | None:
         if self.timeout_seconds is None:
             return None
-        first = min(worker.started for worker in busy)
-        return None if first == math.inf else max(0.0, first + self.timeout_seconds - time.time()) + 0.01
+        longest = max((worker.start.seconds for worker in busy if worker.start), default=None)
+        return None if longest is None else max(0.0, self.timeout_seconds - longest) + 0.01
 
     def _receive(self, worker: _Worker) -> None:
         assert worker.stage is not None
@@ -174,7 +174,7 @@ class Pool:
             self._kill(worker, *self._cause(worker))
             return
         if message[0] == "ready":
-            worker.ready, worker.started = True, time.time()
+            worker.ready, worker.start = True, Start()
             return
         if message[0] == "progress":
             self.on_progress(worker.stage, *message[1:])
@@ -202,7 +202,7 @@ class Pool:
             self.schedule.replace(stage, pieces)
             return
         self.schedule.status[stage.key] = status
-        self.on_result(stage, _lost(stage, self.settings, status, reason, min(worker.started, time.time())))
+        self.on_result(stage, _lost(stage, self.settings, status, reason, worker.start or Start()))
 
     def _end(self, worker: _Worker) -> None:
         worker.process.kill()
@@ -215,8 +215,7 @@ class Pool:
             stage = worker.stage
             assert stage is not None
             self._end(worker)
-            started = min(worker.started, time.time())
-            self.on_result(stage, _lost(stage, self.settings, "interrupted", "interrupted by the user", started))
+            self.on_result(stage, _lost(stage, self.settings, "interrupted", "interrupted by the user", worker.start or Start()))
 
     def stop(self) -> None:
         for worker in list(self.workers):
@@ -233,9 +232,9 @@ def split_evaluation(stage: Stage) -> list[Stage]:
     ]
 
 
-def _lost(stage: Stage, settings: Settings, status: str, reason: str, started: float) -> StageResult:
-    cells = record_failure(stage, settings, status, reason, started=started)
-    return StageResult(status, reason, time.time() - started, cells)
+def _lost(stage: Stage, settings: Settings, status: str, reason: str, start: Start) -> StageResult:
+    cells = record_failure(stage, settings, status, reason, start=start)
+    return StageResult(status, reason, start.seconds, cells)
 
 
 def _work(connection: Connection, settings: Settings, number: int, parent: int) -> None:

@@ -42,6 +42,7 @@ class _Lease:
         self.content = {"token": secrets.token_hex(8), "owner": owner, "rank": rank, "host": socket.gethostname(), "pid": pid}
         self.content["process"] = _process(pid)
         self._ended = threading.Event()
+        self._seen = 0.0, time.monotonic()  # the holder's last heartbeat, and when it was first seen
 
     def acquire(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,13 +65,20 @@ class _Lease:
         else:
             return self._is_mine()
         with suppress(FileNotFoundError):
-            age = mine.stat().st_mtime - self.path.stat().st_mtime  # both times are the file server's
-            if age > self.seconds or self._outranks(self._read()):
+            beat = self.path.stat().st_mtime
+            age = mine.stat().st_mtime - beat  # both times are the file server's
+            if age > self.seconds or self._silent_for(beat) > self.seconds or self._outranks(self._read()):
                 copy = mine.with_name(f"{mine.name}.taken")
                 copy.write_text(json.dumps(self.content), encoding="utf-8")
                 os.replace(copy, self.path)
                 return self._is_mine()
         return False
+
+    def _silent_for(self, beat: float) -> float:
+        """Seconds for which this process has seen no other heartbeat: right even where the calendar was put back since the last one."""
+        if beat != self._seen[0]:
+            self._seen = beat, time.monotonic()
+        return time.monotonic() - self._seen[1]
 
     def _outranks(self, other: dict[str, Any]) -> bool:
         if other.get("owner") == self.owner and other.get("rank", 0) < self.rank:

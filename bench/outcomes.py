@@ -7,7 +7,7 @@ import socket
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench import registry
@@ -17,6 +17,19 @@ from bench.seeding import digest
 from bench.spec import CellSpec
 from bench.store import SCHEMA_VERSION, Record, Store
 from bench.working import Settings
+
+
+@dataclass(frozen=True)
+class Start:
+    """When something began: by the calendar, for records, and by a clock that nobody puts back, for durations."""
+
+    calendar: float = field(default_factory=time.time)
+    clock: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since then."""
+        return time.monotonic() - self.clock
 
 
 @dataclass(frozen=True)
@@ -52,19 +65,19 @@ def classify(error: BaseException) -> tuple[str, str]:
     return "failed", f"{name}: {text}"
 
 
-def write_record(store: Store, cell: CellSpec, settings: Settings, started: float, **fields: Any) -> CellResult:
+def write_record(store: Store, cell: CellSpec, settings: Settings, start: Start, **fields: Any) -> CellResult:
     earlier = store.read(cell.key)
-    record = {**_blank_record(cell, settings, started), **fields, "attempt": (earlier["attempt"] if earlier else 0) + 1}
+    record = {**_blank_record(cell, settings, start), **fields, "attempt": (earlier["attempt"] if earlier else 0) + 1}
     store.write(record)
-    seconds = time.time() - started
+    seconds = start.seconds
     if fields["status"] == "ok":  # a corrupted cell is evaluated beside others: only its own part counts
         seconds = fields["eval_seconds"] + (0.0 if cell.severity else fields["fit_seconds"])
     return CellResult(cell.key, fields["status"], fields["reason"], seconds)
 
 
-def _blank_record(cell: CellSpec, settings: Settings, started: float) -> Record:
+def _blank_record(cell: CellSpec, settings: Settings, start: Start) -> Record:
     """Every field of a record, those that are only known after success as None."""
-    fit, data, finished = cell.fit, cell.fit.data, time.time()
+    fit, data = cell.fit, cell.fit.data
     constants = registry.entry("methods", fit.method).constants
     record: Record = {
         "schema_version": SCHEMA_VERSION,
@@ -82,8 +95,8 @@ def _blank_record(cell: CellSpec, settings: Settings, started: float) -> Record:
         "error": None,
         "metrics": {},
         "per_attribute": {},
-        "started": started,
-        "finished": finished,
+        "started": start.calendar,
+        "finished": max(start.calendar, time.time()),  # the calendar may have been put back meanwhile
         "host": socket.gethostname(),
         "device": settings.device,
         "launcher": settings.launcher,

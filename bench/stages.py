@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from bench import leases, stopping
 from bench.environment import reset_peaks
 from bench.fitting import Progress, load_candidate, run_teacher, train
 from bench.judging import evaluate_cells
-from bench.outcomes import CellResult, StageResult, classify, error_of, slurm_job_id, write_record
+from bench.outcomes import CellResult, StageResult, Start, classify, error_of, slurm_job_id, write_record
 from bench.plan import Stage
 from bench.seeding import digest
 from bench.store import Store
@@ -23,38 +22,38 @@ __all__ += ["prepare_process", "record_failure", "run_stage", "slurm_job_id"]
 
 def run_stage(stage: Stage, settings: Settings, progress: Progress | None = None) -> StageResult:
     """Runs one stage and writes its records; an Exception ends up on the records of all cells that depend on the stage."""
-    started, store = time.time(), Store(Path(settings.store))
+    start, store = Start(), Store(Path(settings.store))
     try:
         stopping.check()
         prepare_process(settings.threads)
         reset_peaks()
         with _lease(stage, settings, store):
-            cells = _run(stage, settings, store, progress, started)
+            cells = _run(stage, settings, store, progress, start)
     except stopping.Stopped as error:  # it is going to be run again
-        return StageResult("interrupted", str(error), time.time() - started, [])
+        return StageResult("interrupted", str(error), start.seconds, [])
     except Exception as error:
         if stopping.requested() and classify(error)[0] == "interrupted":
-            return StageResult("interrupted", str(error), time.time() - started, [])
+            return StageResult("interrupted", str(error), start.seconds, [])
         status, reason = classify(error)
-        cells = record_failure(stage, settings, status, reason, error=error, started=started)
-        return StageResult(status, reason, time.time() - started, cells)
-    return StageResult("ok", "", time.time() - started, cells)
+        cells = record_failure(stage, settings, status, reason, error=error, start=start)
+        return StageResult(status, reason, start.seconds, cells)
+    return StageResult("ok", "", start.seconds, cells)
 
 
-def _run(stage: Stage, settings: Settings, store: Store, progress: Progress | None, started: float) -> list[CellResult]:
+def _run(stage: Stage, settings: Settings, store: Store, progress: Progress | None, start: Start) -> list[CellResult]:
     if stage.kind == "teacher":
         run_teacher(stage, settings, store, progress)
         return []
     if stage.kind == "fit":
-        return _run_fit(stage, settings, store, progress, started)
-    return evaluate_cells(stage.cells, settings, store, started)
+        return _run_fit(stage, settings, store, progress, start)
+    return evaluate_cells(stage.cells, settings, store, start)
 
 
-def _run_fit(stage: Stage, settings: Settings, store: Store, progress: Progress | None, started: float) -> list[CellResult]:
+def _run_fit(stage: Stage, settings: Settings, store: Store, progress: Progress | None, start: Start) -> list[CellResult]:
     fit = stage.fit
     assert fit is not None
     fitted = None if store.has_model(fit.key) else train(fit, settings, store, progress)
-    return evaluate_cells(stage.cells, settings, store, started, fitted)
+    return evaluate_cells(stage.cells, settings, store, start, fitted)
 
 
 def _lease(stage: Stage, settings: Settings, store: Store) -> AbstractContextManager[None]:
@@ -66,12 +65,11 @@ def _lease(stage: Stage, settings: Settings, store: Store) -> AbstractContextMan
 
 
 def record_failure(
-    stage: Stage, settings: Settings, status: str, reason: str, *, error: BaseException | None = None, started: float | None = None
+    stage: Stage, settings: Settings, status: str, reason: str, *, error: BaseException | None = None, start: Start | None = None
 ) -> list[CellResult]:
     """Writes a record for each cell that the stage would have written or made possible."""
-    store, found = Store(Path(settings.store)), []
-    begun = time.time() if started is None else started
+    store, found, start = Store(Path(settings.store)), [], start or Start()
     for cell in [*stage.cells, *stage.affects]:
         text = f"skipped: teacher failed ({stage.label}: {reason})" if stage.kind == "teacher" else reason
-        found.append(write_record(store, cell, settings, begun, status=status, reason=text, error=error_of(error)))
+        found.append(write_record(store, cell, settings, start, status=status, reason=text, error=error_of(error)))
     return found
