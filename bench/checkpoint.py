@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 
 from bench.seeding import digest
+from bench.store import replacing
 
 logger = logging.getLogger(__name__)
 _MAGIC = b"bench-checkpoint-1\n"
@@ -37,12 +37,9 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     payload = buffer.getbuffer()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(_MAGIC + hashlib.sha256(payload).digest())
         file.write(payload)
-    os.replace(temporary, path)
 
 
 def load(path: Path, expected_identity: str, device: torch.device) -> dict[str, Any] | None:

@@ -23,12 +23,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = importlib.import_module(f"bench.{options.module}")
     from bench.registry import UnknownNameError
     from bench.spec import UsageError
+    from bench.store import DamagedError, UnwritableError
 
     try:
         code: int = module.command(options)
     except (UnknownNameError, UsageError) as error:
         print(f"bench {options.command}: {error}", file=sys.stderr)
         return USAGE
+    except UnwritableError as error:
+        print(f"bench {options.command}: {error}; mend that and type the same command again", file=sys.stderr)
+        return FAILED
+    except DamagedError as error:
+        print(f"bench {options.command}: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of stdout has gone, as with `| head`
@@ -89,7 +96,9 @@ def _words(parser: argparse.ArgumentParser) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m bench", description="Benchmark harness for attribute prediction with few labels.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (_add_run, _add_plan, _add_report, _add_claims, _add_status, _add_list, _add_doctor, _add_check, _add_export, _add_predict):
+    for add in (_add_run, _add_plan, _add_report, _add_claims, _add_status, _add_list, _add_doctor, _add_check, _add_merge):
+        add(commands)
+    for add in (_add_export, _add_predict):
         add(commands)
     return parser
 
@@ -223,6 +232,13 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
     check.add_argument("--tables", action="store_true", help="only compare the tables of a committed store")
     check.add_argument("--update", action="store_true", help="put the store's cells into the baseline instead")
     _add_store(check)
+
+
+def _add_merge(commands: argparse._SubParsersAction) -> None:
+    merge = _add(commands, "merge", "merge", "Join stores into the one of --store; exit 1 where results contradict each other.")
+    merge.add_argument("stores", nargs="+", type=Path, metavar="STORE", help="read, never changed")
+    merge.add_argument("--models", action="store_true", help="copy trained models too (default: records, predictions and labels)")
+    _add_store(merge)
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:

@@ -16,14 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from bench import stopping
-from bench.outcomes import Start
+from bench.outcomes import UNWRITABLE, Start
 from bench.plan import Stage
 from bench.stages import Settings, StageResult, prepare_process, record_failure, run_stage
+from bench.store import UnwritableError
+from bench.turns import Turns
 
 OnResult = Callable[[Stage, StageResult], None]
 OnProgress = Callable[[Stage, str, int, int], None]
 _KILL_GRACE_SECONDS = 2.0
 _PROGRESS_SECONDS = 0.5
+_TURN_SECONDS = 0.3  # between two looks at what other runs hold
 
 
 class Interrupted(Exception):
@@ -31,19 +34,40 @@ class Interrupted(Exception):
 
 
 class Schedule:
-    """Which stages may start, in the order given. A failed teacher takes the fits that need it along."""
+    """Which stages may start, in the order given. A failed teacher takes the fits that need it along. turns: keep stages apart from
+    those of other runs; is_blocked says whether only another run is in the way of one."""
 
-    def __init__(self, stages: Sequence[Stage]) -> None:
-        self.waiting = list(stages)
+    def __init__(self, stages: Sequence[Stage], turns: Turns | None = None) -> None:
+        self.waiting, self.turns, self.is_blocked = list(stages), turns, False
         self.status: dict[str, str] = {}
         self._known = {stage.key for stage in stages}
 
     def next(self) -> Stage | None:
         """The first stage whose needs have ended; it counts as started."""
+        while (stage := self._take()) is not None and self.turns is not None:
+            status = self.turns.done_elsewhere(stage)
+            if status is None:
+                break
+            self.end(stage, status)
+        return stage
+
+    def _take(self) -> Stage | None:
+        self.is_blocked = False
         for position, stage in enumerate(self.waiting):
             if all(need in self.status or need not in self._known for need in stage.needs):
-                return self.waiting.pop(position)
+                if self.turns is None or self.turns.take(stage):
+                    return self.waiting.pop(position)
+                self.is_blocked = True
         return None
+
+    def end(self, stage: Stage, status: str) -> None:
+        """A stage that had started has ended, and its records are written."""
+        self.status[stage.key] = status
+        self._leave(stage)
+
+    def _leave(self, stage: Stage) -> None:
+        if self.turns is not None:
+            self.turns.leave(stage)
 
     def lost_need(self, stage: Stage) -> bool:
         """Whether a stage cannot run since one before it failed, its cells being on record already."""
@@ -51,24 +75,36 @@ class Schedule:
 
     def replace(self, stage: Stage, pieces: Sequence[Stage]) -> None:
         """Puts smaller stages in the place of one that did not survive."""
+        self._leave(stage)
         self._known |= {piece.key for piece in pieces}
         self.waiting[:0] = pieces
 
 
-def run_inline(stages: Sequence[Stage], settings: Settings, on_result: OnResult, on_progress: OnProgress) -> None:
-    """All stages one after another in this process. Raises Interrupted on SIGINT or SIGTERM."""
-    schedule = Schedule(stages)
-    while (stage := schedule.next()) is not None:
-        if schedule.lost_need(stage):
-            schedule.status[stage.key] = "failed"
-            continue
-        try:
-            result = run_stage(stage, settings, partial(on_progress, stage))
-        except KeyboardInterrupt:
+def run_inline(
+    stages: Sequence[Stage], settings: Settings, on_result: OnResult, on_progress: OnProgress, turns: Turns | None = None
+) -> None:
+    """All stages one after another in this process. Raises Interrupted on SIGINT or SIGTERM, UnwritableError where the store is full."""
+    schedule, stage = Schedule(stages, turns), None
+    try:
+        while (stage := schedule.next()) is not None or schedule.is_blocked:
+            if stage is None:
+                time.sleep(_TURN_SECONDS)
+            elif schedule.lost_need(stage):
+                schedule.end(stage, "failed")
+            else:
+                result = _written(run_stage(stage, settings, partial(on_progress, stage)))
+                schedule.end(stage, result.status)
+                on_result(stage, result)
+    except KeyboardInterrupt:
+        if stage is not None:
             on_result(stage, _lost(stage, settings, "interrupted", "interrupted by the user", Start()))
-            raise Interrupted from None
-        schedule.status[stage.key] = result.status
-        on_result(stage, result)
+        raise Interrupted from None
+
+
+def _written(result: StageResult) -> StageResult:
+    if result.status == UNWRITABLE:
+        raise UnwritableError(result.reason)
+    return result
 
 
 @dataclass
@@ -88,10 +124,11 @@ def run_processes(
     *,
     jobs: int,
     timeout_seconds: float | None = None,
+    turns: Turns | None = None,
 ) -> None:
     """Stages on `jobs` worker processes. A worker that dies or outlasts the timeout costs its own stage only and is replaced.
-    Raises Interrupted on SIGINT or SIGTERM."""
-    pool = Pool(stages, settings, on_result, on_progress, timeout_seconds)
+    Raises Interrupted on SIGINT or SIGTERM, UnwritableError where the store is full."""
+    pool = Pool(stages, settings, on_result, on_progress, timeout_seconds, turns=turns)
     try:
         pool.run(jobs)
     except KeyboardInterrupt:
@@ -112,9 +149,10 @@ class Pool:
         on_progress: OnProgress,
         timeout_seconds: float | None,
         stop: Callable[[], bool] = lambda: False,
+        turns: Turns | None = None,
     ) -> None:
         self.wants_stop = stop
-        self.schedule = Schedule(stages)
+        self.schedule = Schedule(stages, turns)
         self.settings, self.on_result, self.on_progress, self.timeout_seconds = settings, on_result, on_progress, timeout_seconds
         self.context = multiprocessing.get_context("spawn")
         self.workers: list[_Worker] = []
@@ -124,7 +162,7 @@ class Pool:
         while True:
             self._assign(jobs)
             busy = [worker for worker in self.workers if worker.stage is not None]
-            if not busy:
+            if not busy and not self.schedule.is_blocked:
                 return
             ready = wait([worker.connection for worker in busy], timeout=self._patience(busy))
             for worker in busy:
@@ -134,6 +172,7 @@ class Pool:
                     self._kill(worker, "timeout", f"ran past the limit of {self.timeout_seconds:g} s")
 
     def _assign(self, jobs: int) -> None:
+        self.schedule.is_blocked = False
         while not self.wants_stop():
             idle = [worker for worker in self.workers if worker.stage is None]
             if not idle and len(self.workers) >= jobs:
@@ -142,7 +181,7 @@ class Pool:
             if stage is None:
                 return
             if self.schedule.lost_need(stage):
-                self.schedule.status[stage.key] = "failed"
+                self.schedule.end(stage, "failed")
                 continue
             worker = idle[0] if idle else self._start()
             worker.stage, worker.start = stage, Start() if worker.ready else None
@@ -161,10 +200,10 @@ class Pool:
         return self.workers[-1]
 
     def _patience(self, busy: list[_Worker]) -> float | None:
-        if self.timeout_seconds is None:
-            return None
-        longest = max((worker.start.seconds for worker in busy if worker.start), default=None)
-        return None if longest is None else max(0.0, self.timeout_seconds - longest) + 0.01
+        limits = [_TURN_SECONDS] if self.schedule.is_blocked else []
+        if self.timeout_seconds is not None:
+            limits += [max(0.0, self.timeout_seconds - worker.start.seconds) + 0.01 for worker in busy if worker.start]
+        return min(limits, default=None)
 
     def _receive(self, worker: _Worker) -> None:
         assert worker.stage is not None
@@ -180,8 +219,9 @@ class Pool:
             self.on_progress(worker.stage, *message[1:])
             return
         stage, worker.stage = worker.stage, None
-        self.schedule.status[stage.key] = message[1].status
-        self.on_result(stage, message[1])
+        result = _written(message[1])
+        self.schedule.end(stage, result.status)
+        self.on_result(stage, result)
 
     def _cause(self, worker: _Worker) -> tuple[str, str]:
         worker.process.join(_KILL_GRACE_SECONDS)
@@ -201,8 +241,9 @@ class Pool:
         if len(pieces) > 1:
             self.schedule.replace(stage, pieces)
             return
-        self.schedule.status[stage.key] = status
-        self.on_result(stage, _lost(stage, self.settings, status, reason, worker.start or Start()))
+        result = _lost(stage, self.settings, status, reason, worker.start or Start())
+        self.schedule.end(stage, status)
+        self.on_result(stage, result)
 
     def _end(self, worker: _Worker) -> None:
         worker.process.kill()

@@ -18,6 +18,8 @@ from bench.spec import CellSpec
 from bench.store import SCHEMA_VERSION, Record, Store
 from bench.working import Settings
 
+UNWRITABLE = "unwritable"  # of a stage whose results the store had no room for: its cells have no record
+
 
 @dataclass(frozen=True)
 class Start:
@@ -44,7 +46,7 @@ class CellResult:
 
 @dataclass
 class StageResult:
-    """What became of a stage and of the cells that it wrote. status as on a record."""
+    """What became of a stage and of the cells that it wrote. status as on a record, or UNWRITABLE."""
 
     status: str
     reason: str

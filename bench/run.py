@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from bench import launchers, registry
@@ -22,16 +24,18 @@ from bench.seeding import digest
 from bench.spec import CellSpec, UsageError, parse_set
 from bench.stages import Settings, classify, record_failure
 from bench.store import Store, replacing
+from bench.turns import Turns
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The sweep's cells, those of data sets that are not there, and their status on record."""
+    """The sweep's cells, those of data sets that are not there, and their status and attempt on record."""
 
     cells: list[CellSpec]
     absent: dict[str, BaseException]
     schemas: dict[str, Any]
     status: dict[str, str]
+    attempts: dict[str, int] = field(default_factory=dict)
 
     def lacks(self, cell: CellSpec) -> str:
         """The first data set that a cell needs and that is not there, or nothing."""
@@ -55,6 +59,8 @@ class Selection:
 def command(options: argparse.Namespace) -> int:
     """Runs the sweep that the options describe and returns the exit code."""
     settings, store = make_settings(options), Store(options.store)
+    if not options.dry_run:
+        _refuse_read_only(store)
     selection = select(options, settings, store)
     if options.launcher == "slurm" and not options.dry_run:
         from bench import cluster
@@ -80,7 +86,7 @@ def command(options: argparse.Namespace) -> int:
         progress.say(f"{len(to_do)} cells to do in {len(stages)} stages, {len(selection.cells) - len(to_do)} on record ({options.store})")
     record_absent(selection, to_do, settings, progress)
     compile_kernels(stages, progress)
-    interrupted = _launch(stages, settings, options, jobs, progress)
+    interrupted = _launch(stages, settings, options, jobs, progress, selection.attempts)
     return finish(options, selection, store, progress, interrupted)
 
 
@@ -100,9 +106,20 @@ def select(options: argparse.Namespace, settings: Settings, store: Store) -> Sel
 
 
 def refreshed(selection: Selection, store: Store) -> Selection:
-    """The selection with what is on record now."""
-    status = {cell.key: record["status"] for cell in selection.cells if (record := store.read(cell.key)) is not None}
-    return replace(selection, status=status)
+    """The selection with what is on record now. An ok record whose figures are lost does not count as ok."""
+    records = {cell.key: record for cell in selection.cells if (record := store.read(cell.key)) is not None}
+    status = {key: record["status"] if store.has_figures(record) else "lost" for key, record in records.items()}
+    for key, place in {(records[key]["data_hash"], records[key]["split"]): key for key in records if status[key] == "ok"}.items():
+        if not store.has_split(*key):
+            status[place] = "lost"  # one cell brings back what the images of a split carry
+    return replace(selection, status=status, attempts={key: record["attempt"] for key, record in records.items()})
+
+
+def _refuse_read_only(store: Store) -> None:
+    """Raises UsageError where nothing can be written into the store."""
+    folder = next(path for path in (store.root, *store.root.absolute().parents) if path.exists())
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{store.root} is read-only here; --store DIR takes another place (report, status and claims only read)")
 
 
 def describe(name: str, settings: Settings) -> DataFacts:
@@ -259,20 +276,25 @@ def compile_kernels(stages: Sequence[Stage], progress: Progress) -> None:
             engine.warm_up()
 
 
-def _launch(stages: list[Stage], settings: Settings, options: argparse.Namespace, jobs: int, progress: Progress) -> bool:
-    """Runs the stages; True where the user interrupted them."""
+def _launch(
+    stages: list[Stage], settings: Settings, options: argparse.Namespace, jobs: int, progress: Progress, attempts: dict[str, int]
+) -> bool:
+    """Runs the stages; True where the user interrupted them. Raises UnwritableError where the store is full."""
     if not stages:
         return False
+    turns = Turns(Path(settings.store), attempts, progress.result, progress.say)
     previous = signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         if options.launcher == "inline":
-            launchers.run_inline(stages, settings, progress.result, progress.step)
+            launchers.run_inline(stages, settings, progress.result, progress.step, turns)
         else:
-            launchers.run_processes(stages, settings, progress.result, progress.step, jobs=jobs, timeout_seconds=options.timeout)
+            limits = {"jobs": jobs, "timeout_seconds": options.timeout}
+            launchers.run_processes(stages, settings, progress.result, progress.step, **limits, turns=turns)
     except launchers.Interrupted:
         return True
     finally:
         progress.close()
+        turns.close()
         signal.signal(signal.SIGTERM, previous)
     return False
 

@@ -10,10 +10,10 @@ from bench import leases, stopping
 from bench.environment import reset_peaks
 from bench.fitting import Progress, load_candidate, run_teacher, train
 from bench.judging import evaluate_cells
-from bench.outcomes import CellResult, StageResult, Start, classify, error_of, slurm_job_id, write_record
+from bench.outcomes import UNWRITABLE, CellResult, StageResult, Start, classify, error_of, slurm_job_id, write_record
 from bench.plan import Stage
 from bench.seeding import digest
-from bench.store import Store
+from bench.store import Store, UnwritableError
 from bench.working import Settings, open_dataset, prepare_process
 
 __all__ = ["CellResult", "Progress", "Settings", "Stage", "StageResult", "classify", "load_candidate", "open_dataset"]
@@ -22,7 +22,15 @@ __all__ += ["prepare_process", "record_failure", "run_stage", "slurm_job_id"]
 
 def run_stage(stage: Stage, settings: Settings, progress: Progress | None = None) -> StageResult:
     """Runs one stage and writes its records; an Exception ends up on the records of all cells that depend on the stage."""
-    start, store = Start(), Store(Path(settings.store))
+    start = Start()
+    try:
+        return _recorded(stage, settings, progress, start)
+    except UnwritableError as error:  # that is no fault of the cells, and no record could say so
+        return StageResult(UNWRITABLE, str(error), start.seconds, [])
+
+
+def _recorded(stage: Stage, settings: Settings, progress: Progress | None, start: Start) -> StageResult:
+    store = Store(Path(settings.store))
     try:
         stopping.check()
         prepare_process(settings.threads)
@@ -31,6 +39,8 @@ def run_stage(stage: Stage, settings: Settings, progress: Progress | None = None
             cells = _run(stage, settings, store, progress, start)
     except stopping.Stopped as error:  # it is going to be run again
         return StageResult("interrupted", str(error), start.seconds, [])
+    except UnwritableError:
+        raise
     except Exception as error:
         if stopping.requested() and classify(error)[0] == "interrupted":
             return StageResult("interrupted", str(error), start.seconds, [])

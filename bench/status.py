@@ -70,8 +70,12 @@ def _summary(store: Store, sweep: Mapping[str, Any], states: Mapping[str, Any]) 
     }
 
 
-def _failure(record: Record) -> dict[str, str]:
+def cell_of(record: Record) -> str:
+    """A record's cell as people write it: mtss/student darn f=0.25 seed=1 jpeg_compression/3."""
     method = f"{record['method']}/{record['row']}" if record["row"] else record["method"]
     condition = f" {record['corruption']}/{record['severity']}" if record["severity"] else ""
-    cell = f"{method} {record['dataset']} f={record['label_fraction']:g} seed={record['seed']}{condition}"
-    return {"status": record["status"], "cell": cell, "reason": record["reason"]}
+    return f"{method} {record['dataset']} f={record['label_fraction']:g} seed={record['seed']}{condition}"
+
+
+def _failure(record: Record) -> dict[str, str]:
+    return {"status": record["status"], "cell": cell_of(record), "reason": record["reason"]}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -29,7 +31,18 @@ FIELDS = (
 _COMPLETE = "complete.json"  # written last into a model's folder: without it the folder does not count
 _WEIGHTS = "model.safetensors"
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+logger = logging.getLogger(__name__)
+
 Record = dict[str, Any]
+
+
+class UnwritableError(OSError):
+    """The disk takes no more: it is full, over quota or read-only. Nothing half-written is left."""
+
+
+class DamagedError(ValueError):
+    """A file is not what was written; it has been set aside."""
 
 
 class Store:
@@ -69,8 +82,7 @@ class Store:
         except ValueError:
             record = None
         if not isinstance(record, dict) or record.get("key") != path.stem:
-            with suppress(OSError):
-                os.replace(path, path.with_suffix(".damaged"))
+            logger.warning(f"{path}: damaged, counts as missing; {_set_aside(path)}")
             return None
         return upgrade(record)
 
@@ -78,7 +90,20 @@ class Store:
         return self.root / "models" / key
 
     def has_model(self, key: str) -> bool:
-        return (self.model_path(key) / _COMPLETE).is_file()
+        """Whether there is a model with its marker. One that has lost bytes since is set aside and counts as none."""
+        folder = self.model_path(key)
+        if not (folder / _COMPLETE).is_file():
+            return False
+        if _is_whole(folder / _WEIGHTS):
+            return True
+        logger.warning(f"{folder / _WEIGHTS}: damaged, counts as missing; {self._discard_model(key)}")
+        return False
+
+    def _discard_model(self, key: str) -> str:
+        folder = self.model_path(key)
+        with suppress(OSError):
+            (folder / _COMPLETE).unlink()
+        return _set_aside(folder / _WEIGHTS)
 
     def model_facts(self, key: str) -> dict[str, Any]:
         """What save_model was told beside the weights."""
@@ -94,56 +119,77 @@ class Store:
         write_whole(folder / _COMPLETE, _json(facts))
 
     def load_model(self, key: str) -> dict[str, Tensor]:
-        """Raises FileNotFoundError without the completion marker, ValueError where the file is damaged (its marker is then removed)."""
+        """Raises FileNotFoundError without the completion marker, DamagedError where the file is damaged."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         folder = self.model_path(key)
-        if not self.has_model(key):
+        if not (folder / _COMPLETE).is_file():
             raise FileNotFoundError(f"{folder}: no complete model")
         try:
             return load_file(folder / _WEIGHTS)
         except (SafetensorError, FileNotFoundError) as error:
-            (folder / _COMPLETE).unlink(missing_ok=True)
-            raise ValueError(f"{folder / _WEIGHTS}: damaged ({error}); run again to rebuild it") from error
+            raise DamagedError(f"{folder / _WEIGHTS}: damaged ({error}); {self._discard_model(key)}; run again to rebuild it") from error
 
     def save_arrays(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> str:
         """Writes arrays beside the records, as safetensors; returns the path relative to the store."""
         from safetensors.numpy import save
 
-        path = self.root / kind / key[:2] / f"{key}.safetensors"
+        path = self.root / arrays_path(kind, key)
         write_whole(path, save({name: values.copy() for name, values in arrays.items()}))  # only whole, contiguous memory is written
-        return path.relative_to(self.root).as_posix()
+        return arrays_path(kind, key)
 
     def load_arrays(self, relative: str) -> dict[str, np.ndarray]:
-        """What save_arrays wrote. Raises ValueError where the file is damaged, FileNotFoundError where it is not there."""
+        """What save_arrays wrote. Raises DamagedError where the file is damaged or lost."""
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
+        path = self.root / relative
         try:
-            found: dict[str, np.ndarray] = load_file(self.root / relative)
+            found: dict[str, np.ndarray] = load_file(path)
         except SafetensorError as error:
-            raise ValueError(f"{self.root / relative}: damaged ({error}); run the cell again") from error
+            raise DamagedError(f"{path}: damaged ({error}); {_set_aside(path)}; type the run command again to rebuild it") from error
+        except FileNotFoundError as error:
+            raise DamagedError(f"{path}: lost; type the run command again to rebuild it") from error
         return found
+
+    def has_figures(self, record: Record) -> bool:
+        """Whether the arrays of a record are there, if it is to have any. A file that has lost bytes since is set aside and counts as
+        missing."""
+        return record["status"] != "ok" or self._has_file(self.root / record["predictions_path"])
+
+    def has_split(self, data_hash: str, split: str) -> bool:
+        """Whether what save_split wrote is there. A file that has lost bytes since is set aside and counts as missing."""
+        return self._has_file(self._split_path(data_hash, split))
+
+    def _has_file(self, path: Path) -> bool:
+        if _is_whole(path):
+            return True
+        if path.exists():
+            logger.warning(f"{path}: damaged, counts as missing; {_set_aside(path)}")
+        return False
 
     def save_split(self, data_hash: str, split: str, schema: Schema, labels: Mapping[str, np.ndarray]) -> None:
         """Keeps once what a split's images carry: type -> int8 (N, C), of which the positives are kept."""
         import numpy as np
         from safetensors.numpy import save
 
-        path = self._split_path(data_hash, split)
-        if path.exists():
+        if self.has_split(data_hash, split):
             return
         packed = {name: np.packbits(np.asarray(values) == POSITIVE, axis=1) for name, values in labels.items()}
         types = [{"name": kind.name, "classes": kind.classes, "exclusive": kind.exclusive} for kind in schema]
-        write_whole(path, save(packed, metadata={"schema": json.dumps(types)}))
+        write_whole(self._split_path(data_hash, split), save(packed, metadata={"schema": json.dumps(types)}))
 
     def load_split(self, data_hash: str, split: str) -> tuple[Schema, dict[str, np.ndarray]]:
-        """The schema and type -> bool (N, C), whether an image carries a class. Raises FileNotFoundError where it is not there."""
+        """The schema and type -> bool (N, C), whether an image carries a class. Raises FileNotFoundError where it is not there, which it
+        is not either once it has been found damaged."""
         import numpy as np
         from safetensors import safe_open
 
-        with safe_open(self._split_path(data_hash, split), framework="numpy") as file:
+        path = self._split_path(data_hash, split)
+        if not self.has_split(data_hash, split):
+            raise FileNotFoundError(f"{path}: not there; type the run command again to rebuild it")
+        with safe_open(path, framework="numpy") as file:
             types = json.loads(file.metadata()["schema"])
             schema = Schema(tuple(AttributeType(each["name"], tuple(each["classes"]), each["exclusive"]) for each in types))
             packed = {kind.name: file.get_tensor(kind.name) for kind in schema}
@@ -160,6 +206,28 @@ class Store:
         shutil.rmtree(self.checkpoint_dir(key), ignore_errors=True)
 
 
+def arrays_path(kind: str, key: str) -> str:
+    """Where save_arrays puts a key's arrays, relative to the store."""
+    return f"{kind}/{key[:2]}/{key}.safetensors"
+
+
+class DamagedRecordError(ValueError):
+    """A record's file that holds something else."""
+
+
+def read_record(path: Path) -> Record | None:
+    """The record in a file, in today's form; None where there is no file. Raises DamagedRecordError, or ValueError as upgrade does."""
+    try:
+        record = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise DamagedRecordError(f"is no JSON ({error})") from error
+    if not isinstance(record, dict) or record.get("key") != path.stem:
+        raise DamagedRecordError("is no record of the key that its name gives")
+    return upgrade(record)
+
+
 def upgrade(record: Record) -> Record:
     """A record of an older schema_version in today's form. Raises ValueError for one from the future."""
     version = record.get("schema_version")
@@ -170,14 +238,32 @@ def upgrade(record: Record) -> Record:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Puts a file of these bytes in the place of any earlier one; a reader sees the one or the other."""
-    handle, temporary = _new_file(path)
-    try:
+    with _telling(path), _temporary(path) as (handle, temporary):
         with open(handle, "wb") as file:
             file.write(data)
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file of safetensors is as long as its head says: 20 us, where reading it takes as long as it is large."""
+    try:
+        with open(path, "rb") as file:
+            head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            ends = [entry["data_offsets"][1] for name, entry in head.items() if name != "__metadata__"]
+            expected = file.tell() + max(ends, default=0)
+            return os.fstat(file.fileno()).st_size == expected
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError):
+        return False
+
+
+def _set_aside(path: Path) -> str:
+    """Renames a damaged file and says so."""
+    aside = path.with_suffix(".damaged")
+    try:
+        os.replace(path, aside)
+    except OSError as error:
+        return f"it cannot be set aside ({error.strerror})"
+    return f"set aside as {aside.name}"
 
 
 def _json(value: object) -> bytes:
@@ -187,11 +273,29 @@ def _json(value: object) -> bytes:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside the given one that takes its place when the block ends without an error."""
-    handle, temporary = _new_file(path)
-    os.close(handle)
-    try:
+    with _telling(path), _temporary(path) as (handle, temporary):
+        os.close(handle)
         yield temporary
         os.replace(temporary, path)
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Turns the errors of a disk that takes no more into UnwritableError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL or isinstance(error, UnwritableError):
+            raise
+        raise UnwritableError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[tuple[int, Path]]:
+    """A new, empty file beside a path, open and with its name; it is gone where the block fails."""
+    handle, temporary = _new_file(path)
+    try:
+        yield handle, temporary
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

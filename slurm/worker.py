@@ -20,7 +20,7 @@ from submitit.core.utils import UncompletedJobError
 from bench import launchers, registry, stopping
 from bench.protocol import PROTOCOL_VERSION
 from bench.stages import Settings, Stage, StageResult, record_failure
-from bench.store import Store
+from bench.store import Record, Store
 from slurm import jobs
 
 _END_SECONDS = 600.0  # how long a job that was told to end waits for its end
@@ -88,10 +88,15 @@ def code_facts() -> dict[str, Any]:
 
 
 def left_of(stage: Stage, store: Store) -> Stage:
-    """The stage without the cells that are on record as ok."""
+    """The stage without the cells that are on record as ok and have lost nothing since."""
+
+    def is_done(record: Record | None) -> bool:
+        if record is None or record["status"] != "ok":
+            return False
+        return store.has_figures(record) and store.has_split(record["data_hash"], record["split"])
 
     def todo(cells: list) -> list:
-        return [cell for cell in cells if (record := store.read(cell.key)) is None or record["status"] != "ok"]
+        return [cell for cell in cells if not is_done(store.read(cell.key))]
 
     return replace(stage, cells=todo(stage.cells), affects=todo(stage.affects))
 
