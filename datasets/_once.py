@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-MARKER = "complete"  # last file of a finished folder
+MARKER = "complete"  # last file of a finished folder: the sizes of those beside it
 
 
 def build_once(target: Path, build: Callable[[Path], None], *, stale: Callable[[Path], bool] = lambda folder: False) -> Path:
@@ -29,7 +30,8 @@ def build_once(target: Path, build: Callable[[Path], None], *, stale: Callable[[
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
             build(folder)
-            (folder / MARKER).touch()
+            sizes = {entry.name: entry.stat().st_size for entry in os.scandir(folder) if entry.is_file()}
+            (folder / MARKER).write_text(json.dumps(sizes), encoding="utf-8")
             _move(folder, target, stale)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -37,7 +39,12 @@ def build_once(target: Path, build: Callable[[Path], None], *, stale: Callable[[
 
 
 def _ready(target: Path) -> bool:
-    return (target / MARKER).is_file()
+    """Whether a folder was finished and its files are as long as they were then."""
+    try:
+        sizes = json.loads((target / MARKER).read_bytes() or b"{}")  # empty in folders of an earlier day
+        return all((target / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError):
+        return False
 
 
 def _move(folder: Path, target: Path, stale: Callable[[Path], bool]) -> None:
