@@ -58,6 +58,17 @@ def test_a_driver_killed_at_ten_moments_loses_and_repeats_nothing(place):
     assert not (place / "store" / "checkpoints").exists() or list((place / "store/checkpoints").iterdir()) == []
 
 
+def test_a_worker_in_the_midst_of_a_stage_ends_with_its_driver(place):
+    (place / "plugins/methods/stuck").touch()
+    driver = start(place, "--methods", "gated", "--jobs", "1")
+    until((place / "plugins/methods/fits").exists)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    driver.stderr.close()
+    until(lambda: not session(driver.pid), 15)
+    assert records(place) == {}
+
+
 def test_a_worker_killed_from_outside_costs_its_own_cell_and_typing_again_mends_it(place):
     stuck, fits = place / "plugins/methods/stuck", place / "plugins/methods/fits"
     stuck.touch()

@@ -134,6 +134,7 @@ def test_a_stage_is_taken_whole_or_not_at_all(turns, tmp_path):
     other = Other(tmp_path, shared.key)  # a stage of that key, as good as a cell of it
     assert not turns.take(Stage("evaluate", "both", (), [own, shared]))
     assert turns.said == ["another run works on some of these cells; the others come first"]
+    Other(tmp_path, own.key).end()  # nothing of it is held
     assert turns.take(Stage("evaluate", "own", (), [own]))
     other.end()
     assert turns.take(Stage("evaluate", "both", (), [shared]))
