@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from bench.protocol import NEGATIVE, POSITIVE, SPLITS, AttributeType, Schema
-from datasets import _tables
-from datasets._paths import path_fault
-from datasets._schema import Annotations, Problems, image_keys, unknown_labels
+from datasets import _stream, _tables
+from datasets._paths import LINK, leads_out, path_fault
+from datasets._schema import Annotations, Problems, attribute_type, image_keys, printable, unknown_labels
 
 FOLDERS = {
     "train": ("train", "training"),
@@ -41,8 +40,10 @@ class Row:
 
 
 def sources(root: Path) -> list[str]:
-    """What read depends on, relative to root: files, and the folders that it lists."""
+    """What read depends on, relative to root: files, and the folders that it lists. A split's folder that lies elsewhere is not entered."""
     folders = _split_folders(root)
+    if any(leads_out(root, folder) for folder in folders):
+        return list(folders)
     tables = [path for folder in (*folders, ".") if (path := _tables.find(root / folder))]
     listed = [folder for folder, split in folders.items() if split == "unlabeled"] if tables else ["."]
     deep = [Path(parent).relative_to(root).as_posix() for folder in listed for parent, _, _ in os.walk(root / folder)]
@@ -57,7 +58,12 @@ def read(root: Path, problems: Problems, *, only: Sequence[str] = (), prepare: C
     one. prepare: changes a row before its cells are looked at."""
     rows = [prepare(row) if prepare else row for row in rows_of(root, problems)]
     if not any(row.split == "train" for row in rows):
-        problems.fatal(".", 0, "no training images; add train/metadata.csv, or a split column with 'train' to metadata.csv")
+        advice = (
+            f"the first problem: {problems.found[0]}"
+            if problems.found
+            else "add train/metadata.csv, or a split column with 'train' to metadata.csv"
+        )
+        problems.fatal(".", 0, f"no training images; {advice}")
     kinds, columns = _types(root, rows, only, problems)
     schema = Schema(tuple(kinds))
     labels = unknown_labels(schema, len(rows))
@@ -86,6 +92,9 @@ def _split_folders(root: Path) -> dict[str, str]:
 
 def _rows(root: Path, problems: Problems) -> Iterator[Row]:
     folders = _split_folders(root)
+    for folder in folders:
+        if leads_out(root, folder):
+            problems.fatal(folder, 0, LINK)
     tables = {folder: table for folder in folders if (table := _tables.find(root / folder))}
     if tables:
         for folder, split in folders.items():
@@ -135,10 +144,10 @@ def _class_rows(root: Path, folder: str, split: str, problems: Problems) -> Iter
         problems.add(folder, 0, f"{len(loose)} images, such as {loose[0].path}, lie in no class folder; describe them in metadata.csv")
     for path in classes:
         name = str(path.relative_to(root))
-        if not path.resolve().is_relative_to(root.resolve()):
-            problems.add(name, 0, "leads out of the data set's folder through a symbolic link; put the files themselves there")
+        if leads_out(root, name):
+            problems.add(name, 0, LINK)
             continue
-        yield from _images(root, name, split, {} if split == "unlabeled" else {"class": path.name})
+        yield from _images(root, name, split, {} if split == "unlabeled" else {"class": printable(path.name)})
 
 
 def _class_folders(folder: Path) -> list[Path]:
@@ -174,14 +183,14 @@ def _types(root: Path, rows: Sequence[Row], only: Sequence[str], problems: Probl
         described = {name: {} for name in names if only or _repeats([row.cells.get(name, "") for row in rows])}
     kinds, columns = [], {}
     for name, facts in ({name: described.get(name, {}) for name in only} if only else described).items():
-        columns[name] = str(facts.get("column", name))
+        columns[name] = printable(str(facts.get("column", name)))
         if columns[name] not in names:
             problems.fatal(said_by, 0, f"type {name!r} reads column {columns[name]!r}, but there are {', '.join(names) or 'none'}")
         cells = [cell for row in rows if (cell := row.cells.get(columns[name], ""))]
         multi = facts["kind"] == "multi" if "kind" in facts else any(_tables.SEPARATOR in cell for cell in cells)
         classes = facts.get("values") or sorted({value for cell in cells for value in _values(cell)})
         if classes:
-            kinds.append(AttributeType(name, tuple(map(str, classes)), exclusive=not multi))
+            kinds.append(attribute_type(name, list(map(str, classes)), exclusive=not multi, file=said_by, problems=problems))
     if not kinds:
         problems.fatal(".", 0, f"no attribute types; metadata needs a column for each (there are {', '.join(names) or 'none'})")
     return kinds, columns
@@ -191,13 +200,11 @@ def _described(root: Path, problems: Problems) -> dict[str, dict[str, Any]] | No
     """type -> kind, values and column as attributes.json gives them; None without that file."""
     if not (root / "attributes.json").is_file():
         return None
-    try:
-        found = json.loads((root / "attributes.json").read_text(encoding="utf-8"))
-    except ValueError as failed:
-        problems.fatal("attributes.json", getattr(failed, "lineno", 0), f"is no JSON: {failed}")
+    found = _stream.whole(root, "attributes.json", problems)
     types = found.get("attribute_types", found) if isinstance(found, dict) else None
     if not isinstance(types, dict) or not all(isinstance(facts, dict) for facts in types.values()):
         problems.fatal("attributes.json", 0, 'expected {"attribute_types": {"<type>": {"kind": "single", "values": [...]}}}')
+    types = {printable(name): facts for name, facts in types.items()}
     for name, facts in types.items():
         if facts.get("kind", "single") not in ("single", "multi"):
             problems.fatal("attributes.json", 0, f"type {name!r} has kind {facts['kind']!r}, expected 'single' or 'multi'")

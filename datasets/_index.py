@@ -103,6 +103,9 @@ def _build(folder: Path, entry: registry.Entry, root: Path) -> None:
     found = registry.load("datasets", entry.name).read(root, problems)
     if not len(found):
         problems.fatal(".", 0, f"no sound row; the first problem: {problems.found[0] if problems.found else 'the lists are empty'}")
+    if not (found.splits == SPLITS.index("train")).any():
+        reason = f"the first problem: {problems.found[0]}" if problems.found else "the lists put every row into another split"
+        problems.fatal(".", 0, f"no training images; {reason}")
     arrays = {"splits": found.splits, "where_file": found.where_file, "where_line": found.where_line, "keys": image_keys(found.paths)}
     arrays |= {} if found.boxes is None else {"boxes": found.boxes}
     arrays |= {f"labels-{place}": found.labels[kind.name] for place, kind in enumerate(found.schema)}

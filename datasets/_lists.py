@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.protocol import NEGATIVE, POSITIVE, UNKNOWN
-from datasets._schema import Problems
+from datasets._schema import Problems, integer
 
 _CHUNK = 4096  # lines whose labels are decoded together
 _PATH_WITH_BLANKS = re.compile(rb"(.+?\.(?:jpe?g|png|webp|bmp|gif))[ \t]+(.*)$", re.IGNORECASE | re.DOTALL)
@@ -62,8 +63,9 @@ def _lines(root: Path, file: str, problems: Problems) -> Iterator[tuple[int, byt
     """Numbered rows without the two first lines and without empty ones. Compares their number with line 1."""
     found = 0
     with open(root / file, "rb") as stream:
-        first = stream.readline().strip()
-        if not first.isdigit():
+        first = stream.readline().removeprefix(codecs.BOM_UTF8).strip()
+        announced = integer(first.decode("latin-1"))
+        if announced is None:
             problems.fatal(file, 1, f"{first[:40]!r}, expected the number of rows")
         stream.readline()
         for line, raw in enumerate(stream, start=3):
@@ -71,8 +73,8 @@ def _lines(root: Path, file: str, problems: Problems) -> Iterator[tuple[int, byt
                 continue
             found += 1
             yield line, raw
-    if found != int(first):
-        problems.add(file, 1, f"{int(first)} rows announced, {found} found; the file may be cut off, fetch it again")
+    if found != announced:
+        problems.add(file, 1, f"{announced} rows announced, {found} found; the file may be cut off, fetch it again")
 
 
 def _digits(tail: bytes, num_labels: int) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NoReturn
@@ -13,6 +14,8 @@ import numpy as np
 from bench.protocol import UNKNOWN, AttributeType, BadDataError, Problem, Schema
 
 MAX_KEPT = 1000  # problems are all counted, but no more than these are kept
+MAX_CLASSES = 10_000  # of a type whose classes are numbers alone: a slip of the pen must not fill the memory
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,20 @@ def refuse(name: str, found: Sequence[Problem], count: int, shown: int = 5) -> N
 def printable(text: str) -> str:
     """Text that any terminal takes: bytes that are no UTF-8 are shown by their numbers."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def integer(text: str) -> int | None:
+    """The number that a text of ASCII digits says; None for any other text, and where it needs more than 63 bits."""
+    return int(text) if _INTEGER.fullmatch(text) else None
+
+
+def attribute_type(name: str, classes: Sequence[str], *, exclusive: bool, file: str, problems: Problems) -> AttributeType:
+    """A type as a file describes it, with names that any terminal takes. Raises BadDataError where a class occurs twice."""
+    found = AttributeType(printable(name), tuple(map(printable, classes)), exclusive)
+    if len(set(found.classes)) < len(found.classes):
+        twice = next(each for place, each in enumerate(found.classes) if each in found.classes[:place])
+        problems.fatal(file, 0, f"{found.name!r} has the class {twice!r} twice")
+    return found
 
 
 def unknown_labels(schema: Schema, num_rows: int) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Reads a large JSON object whose arrays are long, an element at a time."""
+"""Reads JSON: a large object whose arrays are long, an element at a time, or a small file at once."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ def elements(root: Path, file: str, problems: Problems) -> Iterator[tuple[str, i
         except (ValueError, RecursionError) as failed:
             reason = failed.msg if isinstance(failed, json.JSONDecodeError) else str(failed) or type(failed).__name__
             problems.fatal(file, text.line(), f"is no sound JSON: {reason}; the file may be cut off, fetch it again")
+
+
+def whole(root: Path, file: str, problems: Problems) -> Any:
+    """What a small JSON file holds. Anything that is no JSON is fatal."""
+    try:
+        return json.loads((root / file).read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as failed:
+        problems.fatal(file, getattr(failed, "lineno", 0), f"is no JSON: {failed}")
 
 
 def _elements(text: _Text) -> Iterator[tuple[str, int, Any]]:

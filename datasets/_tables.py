@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets._schema import Problems
+from datasets._schema import Problems, printable
 
 NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 SEPARATOR = "|"
@@ -21,19 +21,24 @@ def find(folder: Path) -> Path | None:
 
 
 def rows(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, column -> cell) of each row; name is the file's in messages. Every row has file_name; an empty cell is not annotated."""
+    """(line, column -> cell) of each row; name is the file's in messages. Every row has file_name; an empty cell is not annotated.
+
+    Cells but file_name are text that any terminal takes."""
     reader = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[path.suffix]
     for line, cells in reader(path, name, problems):
         if not cells.get("file_name"):
             problems.add(name, line, "no file_name")
         else:
-            yield line, cells
+            yield line, {printable(column): cell if column == "file_name" else printable(cell) for column, cell in cells.items()}
 
 
 def _csv(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         reader = csv.reader(stream, strict=True)
-        header = [column.strip() for column in next(reader, [])]
+        try:
+            header = [column.strip() for column in next(reader, [])]
+        except csv.Error as failed:
+            problems.fatal(name, 1, f"{failed}; a quotation mark may be missing")
         _check(header, name, problems)
         while True:
             line = reader.line_num + 1
@@ -58,13 +63,14 @@ def _jsonl(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dic
                 continue
             try:
                 row = json.loads(text)
-            except ValueError as failed:
+                cells = {str(column): _cell(value) for column, value in row.items()} if isinstance(row, dict) else None
+            except (ValueError, RecursionError) as failed:
                 problems.add(name, line, f"is no JSON: {failed}")
                 continue
-            if not isinstance(row, dict):
+            if cells is None:
                 problems.add(name, line, f"a {type(row).__name__}, expected an object with file_name")
                 continue
-            yield line, {str(column): _cell(value) for column, value in row.items()}
+            yield line, cells
 
 
 def _parquet(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:

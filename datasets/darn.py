@@ -8,16 +8,16 @@ unknown."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.protocol import NEGATIVE, POSITIVE, SPLITS, AttributeType, Schema
+from bench.protocol import NEGATIVE, POSITIVE, SPLITS, Schema
+from datasets import _stream
 from datasets._paths import path_fault
-from datasets._schema import Annotations, Problems, unknown_labels
+from datasets._schema import MAX_CLASSES, Annotations, Problems, attribute_type, integer, printable, unknown_labels
 
 REQUIRED = (
     "pic",
@@ -75,20 +75,16 @@ def read(root: Path, problems: Problems) -> Annotations:
 
 
 def _schema(root: Path, problems: Problems) -> Schema:
-    try:
-        meta = json.loads((root / "meta.json").read_text(encoding="utf-8"))
-    except ValueError as failed:
-        problems.fatal("meta.json", getattr(failed, "lineno", 0), f"is no JSON: {failed}")
-    found = _described(meta)
+    found = _described(_stream.whole(root, "meta.json", problems))
     if not found:
         problems.fatal("meta.json", 0, "names no attributes; expected a list of names and the number or names of each one's values")
     kinds = []
     for name, values in found.items():
-        if isinstance(values, int):
+        if isinstance(values, int) and values <= MAX_CLASSES:
             values = [str(number) for number in range(values)]
         if not isinstance(values, list) or not values:
             problems.fatal("meta.json", 0, f"attribute {name!r} has {values!r}, expected its values or their number")
-        kinds.append(AttributeType(str(name), tuple(map(str, values)), exclusive=True))
+        kinds.append(attribute_type(str(name), list(map(str, values)), exclusive=True, file="meta.json", problems=problems))
     return Schema(tuple(kinds))
 
 
@@ -113,7 +109,7 @@ def _described(meta: Any) -> Mapping[str, Any]:
 
 def _lines(root: Path, file: str) -> Iterator[tuple[int, str]]:
     """Numbered lines that are not empty."""
-    with open(root / file, encoding="utf-8", errors="surrogateescape") as stream:
+    with open(root / file, encoding="utf-8-sig", errors="surrogateescape") as stream:
         for line, text in enumerate(stream, start=1):
             if text.strip():
                 yield line, text.strip()
@@ -126,7 +122,7 @@ def _fill(root: Path, schema: Schema, places: dict[str, list[int]], labels: dict
     damaged: list[int] = []
     for split, rows in lines.items():
         images, file = places[split], f"label_{FILE_NAMES[split]}.txt"
-        first = _first({int(text.split()[0]) for _, text in rows if text.split()[0].isdigit()}, len(images))
+        first = _first({integer(text.split()[0]) for _, text in rows}, len(images))
         for line, text in rows:
             index, *fields = text.split()
             row = -1
@@ -142,18 +138,19 @@ def _fill(root: Path, schema: Schema, places: dict[str, list[int]], labels: dict
 
 
 def _image(index: str, first: int, images: list[int]) -> int:
-    if not index.isdigit() or not 0 <= int(index) - first < len(images):
+    number = integer(index)
+    if number is None or not 0 <= number - first < len(images):
         raise ValueError(f"image index {index!r}, expected a number from {first} to {len(images) - 1 + first}")
-    return images[int(index) - first]
+    return images[number - first]
 
 
-def _first(numbers: set[int], count: int) -> int:
+def _first(numbers: set[int | None], count: int) -> int:
     """1 where numbers count up to count from 1, 0 where they may count from 0."""
     return int(count in numbers and 0 not in numbers)
 
 
 def _plain(name: str) -> str:
-    return name.casefold().replace("_", " ").replace("-", " ")
+    return printable(name).casefold().replace("_", " ").replace("-", " ")
 
 
 class _Values:
@@ -163,7 +160,7 @@ class _Values:
         self._kinds = schema.types
         self._names = {_plain(kind.name): number for number, kind in enumerate(schema)}
         self._columns = [{_plain(value): column for column, value in enumerate(kind.classes)} for kind in schema]
-        self._first_kind = _first({int(field) for row in rows for field in row[::2] if field.isdigit()}, len(self._kinds))
+        self._first_kind = _first({integer(field) for row in rows for field in row[::2]}, len(self._kinds))
         self._first_value = self._find_first_value(rows)
 
     def pairs(self, fields: list[str]) -> list[tuple[str, int]]:
@@ -178,13 +175,15 @@ class _Values:
         return found
 
     def _kind(self, field: str) -> int:
-        kind = int(field) - self._first_kind if field.isdigit() else self._names.get(_plain(field), -1)
+        number = integer(field)
+        kind = self._names.get(_plain(field), -1) if number is None else number - self._first_kind
         if not 0 <= kind < len(self._kinds):
             raise ValueError(f"attribute {field!r}, expected one of {', '.join(kind.name for kind in self._kinds)}, or its number")
         return kind
 
     def _column(self, kind: int, value: str) -> int:
-        column = int(value) - self._first_value if value.isdigit() else self._columns[kind].get(_plain(value), -1)
+        number = integer(value)
+        column = self._columns[kind].get(_plain(value), -1) if number is None else number - self._first_value
         if not 0 <= column < len(self._columns[kind]):
             raise ValueError(f"{self._kinds[kind].name} {value!r}, which is none of the {len(self._columns[kind])} values in meta.json")
         return column
@@ -196,9 +195,9 @@ class _Values:
             for field, value in zip(row[::2], row[1::2], strict=False):
                 if value == "0":
                     return 0
-                if value.isdigit() and not reached:
+                if not reached and (number := integer(value)) is not None:
                     try:
-                        reached = int(value) == len(self._columns[self._kind(field)])
+                        reached = number == len(self._columns[self._kind(field)])
                     except ValueError:
                         continue
         return int(reached)

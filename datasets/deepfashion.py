@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.protocol import NEGATIVE, POSITIVE, SPLITS, AttributeType, Schema
+from bench.protocol import NEGATIVE, POSITIVE, SPLITS, Schema
 from datasets import _lists
 from datasets._paths import path_fault
-from datasets._schema import Annotations, Problems, unknown_labels
+from datasets._schema import Annotations, Problems, attribute_type, integer, unknown_labels
 
 REQUIRED = (
     "Img/img",
@@ -54,8 +54,13 @@ def read(root: Path, problems: Problems) -> Annotations:
     boxes = _half_open(rows.integers(BBOX, 4))
     attributes = _attributes(root, rows.file(ATTR_CLOTH), problems)
     used = [number for number in range(1, len(categories) + 1) if (category == number).any()]
-    kinds = [AttributeType("category", tuple(categories[number - 1] for number in used), exclusive=True)]
-    kinds += [AttributeType(name, tuple(attributes[name]), exclusive=False) for name in TYPES.values() if name in attributes]
+    names = {"category": [categories[number - 1] for number in used], **attributes}
+    listed = dict.fromkeys(names, rows.file(ATTR_CLOTH)) | {"category": rows.file(CATEGORY_CLOTH)}
+    kinds = [
+        attribute_type(name, list(names[name]), exclusive=name == "category", file=listed[name], problems=problems)
+        for name in ("category", *TYPES.values())
+        if name in names
+    ]
     schema = Schema(tuple(kinds))
     labels = unknown_labels(schema, len(rows.paths))
     labels["category"][:] = np.where(category[:, None] == np.array(used, np.int32), POSITIVE, NEGATIVE)
@@ -104,7 +109,7 @@ class _Rows:
         for line, (path, *texts) in _lists.rows(self.root, file, self.problems, num_fields=num + 1):
             try:
                 values = [int(text) for text in texts]
-                message = fault(values) if max(map(abs, values)) < 2**31 else f"{' '.join(texts)!r} holds a number that is too large"
+                message = fault(values) if max(map(abs, values)) < 2**30 else f"{' '.join(texts)!r} holds a number that is too large"
             except ValueError:
                 message = f"{' '.join(texts)!r}, expected {num} integer{'s' * (num > 1)}"
             if message:
@@ -147,9 +152,9 @@ def _attributes(root: Path, file: str, problems: Problems) -> dict[str, dict[str
     """type -> attribute -> column of list_attr_img.txt."""
     found: dict[str, dict[str, int]] = {name: {} for name in TYPES.values()}
     for column, (line, (name, kind)) in enumerate(_lists.rows(root, file, problems, num_fields=2)):
-        if not kind.isdigit() or int(kind) not in TYPES:
+        if (number := integer(kind)) not in TYPES:
             problems.fatal(file, line, f"attribute type {kind!r}, expected 1 to 5")
-        if found[TYPES[int(kind)]].setdefault(name, column) != column:
+        if found[TYPES[number]].setdefault(name, column) != column:
             problems.fatal(file, line, f"attribute {name!r} is listed twice")
     return {name: classes for name, classes in found.items() if classes}
 

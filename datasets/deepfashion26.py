@@ -122,7 +122,7 @@ def _read_split(root: Path, folder: str, split: str, seen: dict[str, str], probl
 def _rows(root: Path, file: str, widths: Sequence[int]) -> list[_Row]:
     """Rows in order, without empty lines and without header lines at the start. widths: how many values a row may have."""
     found: list[_Row] = []
-    with open(root / file, encoding="utf-8", errors="surrogateescape") as stream:
+    with open(root / file, encoding="utf-8-sig", errors="surrogateescape") as stream:
         for line, text in enumerate(stream, start=1):
             fields = text.split()
             if not fields:
@@ -192,7 +192,7 @@ def _classes(values: list[int]) -> list[int]:
 
 
 def _box(values: list[int]) -> list[int]:
-    if len(values) != 4 or max(map(abs, values)) >= 2**31:
+    if len(values) != 4 or max(map(abs, values)) >= 2**30:
         raise ValueError(f"{' '.join(map(str, values))!r}, expected x1 y1 x2 y2")
     return values
 

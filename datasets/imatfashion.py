@@ -13,15 +13,16 @@ from __future__ import annotations
 import csv
 from array import array
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
-from bench.protocol import NEGATIVE, POSITIVE, SPLITS, AttributeType, Schema
+from bench.protocol import NEGATIVE, POSITIVE, SPLITS, Schema
 from datasets import _lists, _stream
 from datasets._paths import path_fault
-from datasets._schema import Annotations, Problems, image_keys, unknown_labels
+from datasets._schema import Annotations, Problems, attribute_type, image_keys, integer, unknown_labels
 
 REQUIRED = ("images", "train.json", "validation.json|val.json", "iMat_fashion_2018_label_map_228.csv")
 REQUEST = "https://github.com/visipedia/imat_fashion_comp"
@@ -74,7 +75,7 @@ class _List:
         self.root, self.file, self.problems = root, file, problems
         self.folder = f"images/{name}" if (root / "images" / name).is_dir() else "images"
         self.rows: dict[str, int] = {}  # id -> row
-        self.row_of, self.label_of = array("i"), array("H")  # of each label: its image's row, its place among all labels
+        self.row_of, self.label_of = array("i"), array("I")  # of each label: its image's row, its place among all labels
         self.damaged: set[int] = set()
 
     def read(self, columns: dict[str, int]) -> None:
@@ -142,23 +143,35 @@ def _label_map(root: Path, problems: Problems) -> tuple[Schema, dict[str, int]]:
     tasks: dict[int, tuple[str, dict[str, str]]] = {}  # number -> name, and label id -> label
     seen: set[str] = set()
     with open(root / LABEL_MAP, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        reader = csv.reader(stream)
-        header = [column.strip() for column in next(reader, [])]
+        rows = _csv_rows(stream, problems)
+        _, first = next(rows, (1, []))
+        header = [column.strip() for column in first]
         if sorted(header) != sorted(HEADER):
             problems.fatal(LABEL_MAP, 1, f"columns {', '.join(header) or 'none'}, expected {', '.join(HEADER)}")
-        for fields in filter(None, reader):
+        for line, fields in rows:
             cells = dict(zip(header, map(str.strip, fields), strict=False))
-            if len(fields) != len(HEADER) or not cells["taskId"].isdecimal() or not all(cells.values()):
-                problems.fatal(LABEL_MAP, reader.line_num, f"{','.join(fields)!r}, expected {', '.join(HEADER)}")
+            task = integer(cells["taskId"]) if len(fields) == len(HEADER) and all(cells.values()) else None
+            if task is None:
+                problems.fatal(LABEL_MAP, line, f"{','.join(fields)!r}, expected {', '.join(HEADER)}")
             if cells["labelId"] in seen:
-                problems.fatal(LABEL_MAP, reader.line_num, f"label {cells['labelId']} is listed twice")
+                problems.fatal(LABEL_MAP, line, f"label {cells['labelId']} is listed twice")
             seen.add(cells["labelId"])
-            tasks.setdefault(int(cells["taskId"]), (cells["taskName"], {}))[1][cells["labelId"]] = cells["labelName"]
+            tasks.setdefault(task, (cells["taskName"], {}))[1][cells["labelId"]] = cells["labelName"]
     ordered = [tasks[number] for number in sorted(tasks)]
-    kinds = tuple(AttributeType(name, _distinct(labels), exclusive=False) for name, labels in ordered)
+    kinds = tuple(attribute_type(name, _distinct(labels), exclusive=False, file=LABEL_MAP, problems=problems) for name, labels in ordered)
     if not kinds or len({kind.name for kind in kinds}) < len(kinds):
         problems.fatal(LABEL_MAP, 0, "two tasks have the same name" if kinds else "holds no labels")
     return Schema(kinds), {number: place for place, number in enumerate(number for _, labels in ordered for number in labels)}
+
+
+def _csv_rows(stream: TextIO, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+    """(line, cells) of the rows that are not empty."""
+    reader = csv.reader(stream)
+    try:
+        for fields in filter(None, reader):
+            yield reader.line_num, fields
+    except csv.Error as failed:
+        problems.fatal(LABEL_MAP, reader.line_num, f"{failed}; a quotation mark may be missing")
 
 
 def _distinct(labels: dict[str, str]) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def read(root: Path, problems: Problems) -> Annotations:
     folder = next((name for name in REQUIRED[0].split("|") if (root / name).is_dir()), "images")
     ids: dict[str, int] = {}  # imageID -> line
     marks: list[list[int]] = []
-    with open(root / _LIST, encoding="utf-8", errors="surrogateescape") as stream:
+    with open(root / _LIST, encoding="utf-8-sig", errors="surrogateescape") as stream:
         for line, text in enumerate(stream, start=1):
             if not text.strip():
                 continue

@@ -17,8 +17,8 @@ import numpy as np
 
 from bench.protocol import NEGATIVE, POSITIVE, SPLITS, AttributeType, Schema
 from datasets import _lists
-from datasets._paths import path_fault
-from datasets._schema import Annotations, Problems, image_keys, unknown_labels
+from datasets._paths import LINK, leads_out, path_fault
+from datasets._schema import MAX_CLASSES, Annotations, Problems, image_keys, integer, unknown_labels
 
 REQUIRED = (
     "train/train_data",
@@ -82,9 +82,13 @@ def _rows(root: Path, file: str, folder: str, problems: Problems) -> Iterator[_R
     with open(root / file, encoding="utf-8-sig", errors="surrogateescape") as stream:
         for line, text in enumerate(stream, start=1):
             fields = text.strip().split("\t") if "\t" in text else text.split()
-            if not fields or (line == 1 and not _integer(fields[1] if len(fields) > 1 else "")):
+            label = integer(fields[1].strip()) if len(fields) > 1 else None
+            if not fields or (line == 1 and label is None):
                 continue
-            if len(fields) != 3 or not _integer(fields[1]) or int(fields[1]) < -1:
+            if label is not None and label >= MAX_CLASSES:
+                problems.add(file, line, f"label {label}, expected less than {MAX_CLASSES}")
+                continue
+            if len(fields) != 3 or label is None or label < -1:
                 problems.add(file, line, f"{text.strip()!r}, expected instance_id, label (-1 or a class) and file_name")
                 continue
             path = f"{folder}/{fields[2].strip()}"
@@ -93,16 +97,14 @@ def _rows(root: Path, file: str, folder: str, problems: Problems) -> Iterator[_R
                 problems.add(file, line, fault)
                 continue
             seen[path] = line
-            yield _Row(line, int(fields[1]), path)
+            yield _Row(line, label, path)
 
 
 def _with_hidden(root: Path, paths: list[str], labels: np.ndarray, problems: Problems) -> np.ndarray:
     """labels, those of unlabelled images from the file of hidden labels where there is one."""
     if not (root / HIDDEN).is_file():
         return labels
+    if leads_out(root, HIDDEN):
+        problems.fatal(HIDDEN, 0, LINK)
     hidden = {row.path: row.label for row in _rows(root, HIDDEN, "train/train_data", problems)}
     return np.where(labels < 0, [hidden.get(path, -1) for path in paths], labels)
-
-
-def _integer(text: str) -> bool:
-    return text.strip().removeprefix("-").isdecimal()
