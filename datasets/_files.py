@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import unicodedata
 from pathlib import Path
 
-from datasets._paths import path_fault
+from datasets._paths import LINK, path_fault
 
 MAX_BYTES = 256 * 2**20  # no photo is larger; a list must not make us read a disk image
 
@@ -17,7 +18,8 @@ class ImageError(Exception):
 
 
 class ImageFiles:
-    """Reads images below root/folder. Letter case may differ between a list and the disk. Safe in threads."""
+    """Reads images below root/folder. Letter case, and whether accents are characters of their own, may differ between a list and the
+    disk. Safe in threads."""
 
     def __init__(self, root: Path, folder: str = "") -> None:
         self._root = os.path.realpath(root)
@@ -44,7 +46,9 @@ class ImageFiles:
     def size(self, path: str) -> int:
         """Bytes of an image's file, -1 where it cannot be opened."""
         try:
-            return os.stat(self._spelled(path)).st_size
+            full = self._spelled(path)
+            status = os.lstat(full)
+            return os.stat(self._inside(os.path.realpath(full), path)).st_size if stat.S_ISLNK(status.st_mode) else status.st_size
         except (ImageError, OSError):
             return -1
 
@@ -52,7 +56,7 @@ class ImageFiles:
         """How the disk spells a path that differs in letter case alone, or an empty text. Raises ImageError."""
         parent, name = os.path.split(path)
         directory = self._directory(parent, path)
-        found = os.path.join(directory, self._listing(directory).get(name.casefold(), name))
+        found = os.path.join(directory, self._listing(directory).get(_folded(name), name))
         if os.path.exists(os.path.join(self._base, path)) or not os.path.exists(found):
             return ""
         return os.path.relpath(found, os.path.realpath(self._base))
@@ -79,7 +83,7 @@ class ImageFiles:
         full = os.path.join(directory, name)
         if os.path.lexists(full):
             return full
-        other = self._listing(directory).get(name.casefold())
+        other = self._listing(directory).get(_folded(name))
         if other is None:
             raise ImageError(f"{path} is missing; fetch the images again, or take the line out of the list")
         return os.path.join(directory, other)
@@ -95,23 +99,28 @@ class ImageFiles:
     def _other_case(self, parent: str, path: str) -> str:
         current = self._inside(os.path.realpath(self._base), path)
         for part in filter(None, parent.split("/")):
-            name = self._listing(current).get(part.casefold())
+            name = self._listing(current).get(_folded(part))
             if name is None:
                 raise ImageError(f"{path} is missing; fetch the images again, or take the line out of the list")
             current = self._inside(os.path.realpath(os.path.join(current, name)), path)
         return current
 
     def _listing(self, directory: str) -> dict[str, str]:
-        """Names of a folder by their case-folded spelling."""
+        """Names of a folder by their folded spelling."""
         if directory not in self._listings:
             try:
                 names = sorted(os.listdir(directory))
             except OSError:
                 names = []
-            self._listings[directory] = {name.casefold(): name for name in names}
+            self._listings[directory] = {_folded(name): name for name in names}
         return self._listings[directory]
 
     def _inside(self, real: str, path: str) -> str:
         if real != self._root and not real.startswith(self._root.rstrip(os.sep) + os.sep):
-            raise ImageError(f"{path} leads out of the data set's folder through a symbolic link; put the files themselves there")
+            raise ImageError(f"{path} {LINK}")
         return real
+
+
+def _folded(name: str) -> str:
+    """The same for spellings that differ in letter case, or in NFC and NFD, which archives from macOS mix up."""
+    return unicodedata.normalize("NFC", name.casefold())

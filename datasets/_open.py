@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +17,7 @@ from bench import registry
 from bench.protocol import BadDataError, DataOptions, Dataset, NoDataError, Problem, Schema
 from datasets._index import Index, open_index
 from datasets._once import build_once
+from datasets._paths import LINK, leads_out
 
 if TYPE_CHECKING:
     from datasets._dataset import OpenDataset
@@ -70,6 +71,8 @@ def check(name: str, options: DataOptions) -> list[Problem]:
         return [Problem(str(root), 0, f"no such folder; {_advice(root, constants)}")]
     if missing := _missing(root, constants):
         return [Problem(file, 0, f"missing under {root}; {_advice(root, constants)}") for file in missing]
+    if fault := _linked_out(root, _sources(entry, root)):
+        return [fault]
     from datasets._images import damaged
     from datasets._schema import Problems
 
@@ -126,7 +129,10 @@ def _advice(root: Path, constants: Mapping[str, Any]) -> str:
 
 def _sound_index(place: _Place, options: DataOptions) -> Index:
     try:
-        index = open_index(place.entry, _sources(place), place.root, options.cache_dir)
+        sources = _stand_in_sources(place) or _sources(place.entry, place.root)
+        if place.source == "real" and (fault := _linked_out(place.root, sources)):
+            raise BadDataError(str(fault))
+        index = open_index(place.entry, sources, place.root, options.cache_dir)
     except BadDataError as failed:
         raise BadDataError(f"{place.name}: {failed}") from None
     if options.on_bad_data == "error" and index.num_problems:
@@ -136,16 +142,24 @@ def _sound_index(place: _Place, options: DataOptions) -> Index:
     return index
 
 
-def _sources(place: _Place) -> list[str]:
+def _stand_in_sources(place: _Place) -> list[str]:
+    """The one file that decides what is read of a stand-in in the generic layout: written last, and rendered files never change."""
+    return ["runway.json"] if place.source == "synthetic" and place.entry.constants.get("GENERIC") else []
+
+
+def _sources(entry: registry.Entry, root: Path) -> list[str]:
     """The files and folders that decide what is read: those of REQUIRED that are files, or what the loader of a generic layout says."""
-    required = [file.split("|") for file in place.entry.constants.get("REQUIRED", ())]
-    if place.source == "synthetic" and place.entry.constants.get("GENERIC"):
-        return ["runway.json"]  # written last, and rendered files never change
-    if not required or place.entry.constants.get("GENERIC"):
-        found: list[str] = registry.load("datasets", place.entry.name).sources(place.root)
+    required = [file.split("|") for file in entry.constants.get("REQUIRED", ())]
+    if not required or entry.constants.get("GENERIC"):
+        found: list[str] = registry.load("datasets", entry.name).sources(root)
         return found
-    there = [next((file for file in files if (place.root / file).exists()), files[0]) for files in required]
-    return [file for file in there if (place.root / file).is_file()]
+    there = [next((file for file in files if (root / file).exists()), files[0]) for files in required]
+    return [file for file in there if (root / file).is_file()]
+
+
+def _linked_out(root: Path, sources: Sequence[str]) -> Problem | None:
+    """The first of the lists that lies elsewhere, by a symbolic link: nothing outside a data set's folder is opened."""
+    return next((Problem(name, 0, LINK) for name in sources if leads_out(root, name)), None)
 
 
 def _data_hash(place: _Place, index: Index) -> str:

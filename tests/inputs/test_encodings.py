@@ -1,0 +1,80 @@
+"""Lists in other encodings and with other line ends: what is read all the same, what is refused, and that every name survives printing."""
+
+import unicodedata
+
+import pytest
+import sound
+from PIL import Image
+
+from bench.protocol import BadDataError, DataOptions
+from datasets._open import check, open_dataset
+
+NFC, NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("name", sound.SOUND)
+@pytest.mark.parametrize("how", ["a byte order mark", "CRLF", "both"])
+def test_a_byte_order_mark_and_crlf_change_nothing(tmp_path, name, how):
+    plain, _ = sound.read(name, sound.write(tmp_path / "plain", sound.SOUND[name]))
+    mark = b"" if how == "CRLF" else BOM
+    end = b"\n" if how == "a byte order mark" else b"\r\n"
+    changed = {file: mark + data.replace(b"\r\n", b"\n").replace(b"\n", end) for file, data in sound.SOUND[name].items()}
+    found, problems = sound.read(name, sound.write(tmp_path / "changed", changed))
+    assert problems.found == []
+    assert sound.content_hash(found) == sound.content_hash(plain)
+
+
+@pytest.mark.parametrize("name", sound.SOUND)
+def test_utf_16_is_refused_or_costs_every_row(tmp_path, name):
+    for file, data in sound.SOUND[name].items():
+        files = {**sound.SOUND[name], file: data.decode().encode("utf-16")}
+        try:
+            said = " ".join(map(str, sound.read(name, sound.write(tmp_path / "data", files))[1].found))
+        except BadDataError as refused:
+            said = str(refused)
+        assert file in said
+
+
+def test_names_in_latin_1_are_shown_by_their_bytes(tmp_path):
+    files = {**sound.SOUND["folder"]}
+    del files["attributes.json"]
+    files["train/metadata.csv"] = "file_name,class,style\ncafé.jpg,grün,boho\nb.jpg,blau,\n".encode("latin-1")
+    found, problems = sound.read("folder", sound.write(tmp_path / "data", files))
+    assert problems.found == []
+    assert "gr\\udcfcn" in found.schema["class"].classes
+    assert "train/caf\udce9.jpg" in found.paths  # the very bytes, which name the file on the disk
+
+
+def catalogue(root, listed, on_disk):
+    """Three pictures, the first under another spelling."""
+    root.mkdir()
+    for file in (on_disk, "b.png", "c.png"):
+        Image.new("RGB", (8, 8)).save(root / file)
+    (root / "metadata.csv").write_text(f"file_name,split,kind\n{listed},train,x\nb.png,val,y\nc.png,test,x\n", encoding="utf-8")
+    return f"folder:{root}"
+
+
+@pytest.mark.parametrize("name", ["a b  c.png", "comma, quoted.png", "café.png", "写真.png", "back\\slash.png", "new\nline.png"])
+def test_file_names_with_odd_characters_are_opened(tmp_path, name):
+    dataset = catalogue(tmp_path / "photos", f'"{name}"', name)
+    opened = open_dataset(dataset, DataOptions(tmp_path, tmp_path / "cache"))
+    assert len(opened.examples("train", image_size=8)) == 1
+
+
+@pytest.mark.parametrize(("listed", "on_disk"), [(NFC, NFD), (NFD, NFC)])
+def test_composed_and_decomposed_accents_are_the_same_name(tmp_path, listed, on_disk):
+    dataset = catalogue(tmp_path / "photos", f"{listed}.png", f"{on_disk}.png")
+    options = DataOptions(tmp_path, tmp_path / "cache")
+    assert len(open_dataset(dataset, options).examples("train", image_size=8)) == 1
+    [problem] = check(dataset, options)  # the doctor still says so: other systems tell them apart
+    assert f"is spelled {on_disk}.png on the disk; rename it" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("a\0.png", "holds a zero byte"), ("x" * 5000 + ".png", "is missing"), ("sub\\..\\b.png", "leads out of")]
+)
+def test_names_that_no_file_has_are_refused_with_their_line(tmp_path, name, message):
+    dataset = catalogue(tmp_path / "photos", name, "other.png")
+    with pytest.raises(BadDataError, match=rf"metadata\.csv:2: .*{message}"):
+        open_dataset(dataset, DataOptions(tmp_path, tmp_path / "cache")).examples("train", image_size=8)
