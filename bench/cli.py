@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = importlib.import_module(f"bench.{options.module}")
     from bench.registry import UnknownNameError
     from bench.spec import UsageError
-    from bench.store import DamagedError, UnwritableError
+    from bench.store import StoreError, UnwritableError
 
     try:
         code: int = module.command(options)
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UnwritableError as error:
         print(f"bench {options.command}: {error}; mend that and type the same command again", file=sys.stderr)
         return FAILED
-    except DamagedError as error:
+    except StoreError as error:
         print(f"bench {options.command}: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:

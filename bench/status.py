@@ -34,8 +34,7 @@ def command(options: argparse.Namespace) -> int:
 def summarize(store: Store) -> list[dict[str, Any]]:
     """One entry a sweep, oldest first: argv, cells, counts by status (with missing, queued, running and unknown), what is not ok,
     and what jobs are still to do. Accounting is asked once for all of it, and only where jobs were submitted."""
-    paths = sorted((store.root / "sweeps").glob("*.json"), key=lambda each: each.stat().st_mtime)
-    sweeps = [json.loads(path.read_bytes()) for path in paths]
+    sweeps = store.sweeps()
     states = _job_states(store, {key for sweep in sweeps for key in sweep["keys"]})
     return [_summary(store, sweep, states) for sweep in sweeps]
 

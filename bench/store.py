@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.protocol import POSITIVE, AttributeType, Schema
+from bench.record_check import STATUSES, fault, sweep_fault
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
 SCHEMA_VERSION = 1
-STATUSES = ("ok", "failed", "timeout", "oom", "killed", "no_data", "interrupted")
 FIELDS = (
     *("schema_version", "key", "fit_key", "protocol_id", "paper", "method", "row", "params", "dataset", "source", "data_hash"),
     *("split", "label_fraction", "n_labeled", "n_unlabeled", "label_index_hash", "corruption", "severity", "seed", "preset"),
@@ -35,14 +35,26 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 logger = logging.getLogger(__name__)
 
 Record = dict[str, Any]
+__all__ = [
+    "FIELDS",
+    "SCHEMA_VERSION",
+    "STATUSES",
+    "Record",
+    "Store",
+    "StoreError",
+    "UnwritableError",
+    "replacing",
+    "upgrade",
+    "write_whole",
+]
+
+
+class StoreError(ValueError):
+    """A file of a store that cannot be used; the text names it and says what to do."""
 
 
 class UnwritableError(OSError):
     """The disk takes no more: it is full, over quota or read-only. Nothing half-written is left."""
-
-
-class DamagedError(ValueError):
-    """A file is not what was written; it has been set aside."""
 
 
 class Store:
@@ -58,7 +70,8 @@ class Store:
         return self.root / "records" / key[:2] / f"{key}.json"
 
     def read(self, key: str) -> Record | None:
-        """The record of a key; None where there is none. A damaged one is set aside as *.damaged and counts as none."""
+        """The record of a key; None where there is none. A damaged one is named, set aside as *.damaged and counts as none. Raises
+        StoreError for one that a later harness wrote."""
         return self._load(self.record_path(key))
 
     def write(self, record: Record) -> None:
@@ -76,15 +89,22 @@ class Store:
 
     def _load(self, path: Path) -> Record | None:
         try:
-            record = json.loads(path.read_bytes())
-        except FileNotFoundError:
+            return read_record(path)
+        except DamagedRecordError as error:
+            logger.warning(f"{path}: damaged ({error}), counts as missing; {_set_aside(path)}")
             return None
-        except ValueError:
-            record = None
-        if not isinstance(record, dict) or record.get("key") != path.stem:
-            logger.warning(f"{path}: damaged, counts as missing; {_set_aside(path)}")
-            return None
-        return upgrade(record)
+
+    def sweeps(self) -> list[dict[str, Any]]:
+        """The sweeps that were typed, oldest first: argv, and the keys of their cells. Damaged notes are named and set aside."""
+        paths = sorted((self.root / "sweeps").glob("*.json"), key=lambda each: (each.stat().st_mtime, each.name))
+        found = []
+        for path in paths:
+            sweep = _parse(path.read_bytes())
+            if wrong := sweep_fault(sweep):
+                logger.warning(f"{path}: damaged ({wrong}), counts as missing; {_set_aside(path)}")
+            else:
+                found.append(sweep)
+        return found
 
     def model_path(self, key: str) -> Path:
         return self.root / "models" / key
@@ -106,8 +126,12 @@ class Store:
         return _set_aside(folder / _WEIGHTS)
 
     def model_facts(self, key: str) -> dict[str, Any]:
-        """What save_model was told beside the weights."""
-        facts: dict[str, Any] = json.loads((self.model_path(key) / _COMPLETE).read_bytes())
+        """What save_model was told beside the weights. Raises StoreError where that is damaged (the model then counts as incomplete)."""
+        path = self.model_path(key) / _COMPLETE
+        facts = _parse(path.read_bytes())
+        if not isinstance(facts, dict):
+            path.unlink(missing_ok=True)
+            raise StoreError(f"{path}: damaged; run again to rebuild the model")
         return facts
 
     def save_model(self, key: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -119,7 +143,7 @@ class Store:
         write_whole(folder / _COMPLETE, _json(facts))
 
     def load_model(self, key: str) -> dict[str, Tensor]:
-        """Raises FileNotFoundError without the completion marker, DamagedError where the file is damaged."""
+        """Raises FileNotFoundError without the completion marker, StoreError where the file is damaged (it is set aside then)."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -129,7 +153,7 @@ class Store:
         try:
             return load_file(folder / _WEIGHTS)
         except (SafetensorError, FileNotFoundError) as error:
-            raise DamagedError(f"{folder / _WEIGHTS}: damaged ({error}); {self._discard_model(key)}; run again to rebuild it") from error
+            raise StoreError(f"{folder / _WEIGHTS}: damaged ({error}); {self._discard_model(key)}; run again to rebuild it") from error
 
     def save_arrays(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> str:
         """Writes arrays beside the records, as safetensors; returns the path relative to the store."""
@@ -140,17 +164,21 @@ class Store:
         return arrays_path(kind, key)
 
     def load_arrays(self, relative: str) -> dict[str, np.ndarray]:
-        """What save_arrays wrote. Raises DamagedError where the file is damaged or lost."""
+        """What save_arrays wrote, with the counts of an evaluation. Raises StoreError where the file is damaged (it is set aside then) or
+        not there."""
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         path = self.root / relative
         try:
             found: dict[str, np.ndarray] = load_file(path)
-        except SafetensorError as error:
-            raise DamagedError(f"{path}: damaged ({error}); {_set_aside(path)}; type the run command again to rebuild it") from error
         except FileNotFoundError as error:
-            raise DamagedError(f"{path}: lost; type the run command again to rebuild it") from error
+            raise StoreError(f"{path}: lost; type the run command again to rebuild it") from error
+        except (SafetensorError, OSError) as error:
+            raise StoreError(f"{path}: damaged ({error}); {_set_aside(path)}; type the run command again to rebuild it") from error
+        if not _counts_fit(found):
+            expected = "hits and num_predictions (N, T, K) and num_positives (N, T) expected"
+            raise StoreError(f"{path}: damaged ({expected}); {_set_aside(path)}; type the run command again to rebuild it")
         return found
 
     def has_figures(self, record: Record) -> bool:
@@ -182,17 +210,20 @@ class Store:
 
     def load_split(self, data_hash: str, split: str) -> tuple[Schema, dict[str, np.ndarray]]:
         """The schema and type -> bool (N, C), whether an image carries a class. Raises FileNotFoundError where it is not there, which it
-        is not either once it has been found damaged."""
+        is not either once it has been found too short, and StoreError where it is damaged in another way."""
         import numpy as np
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
         path = self._split_path(data_hash, split)
         if not self.has_split(data_hash, split):
             raise FileNotFoundError(f"{path}: not there; type the run command again to rebuild it")
-        with safe_open(path, framework="numpy") as file:
-            types = json.loads(file.metadata()["schema"])
-            schema = Schema(tuple(AttributeType(each["name"], tuple(each["classes"]), each["exclusive"]) for each in types))
-            packed = {kind.name: file.get_tensor(kind.name) for kind in schema}
+        try:
+            with safe_open(path, framework="numpy") as file:
+                types = json.loads(file.metadata()["schema"])
+                schema = Schema(tuple(AttributeType(each["name"], tuple(each["classes"]), each["exclusive"]) for each in types))
+                packed = {kind.name: file.get_tensor(kind.name) for kind in schema}
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"{path}: damaged ({error}); {_set_aside(path)}; type the run command again to rebuild it") from error
         counts = {kind.name: len(kind.classes) for kind in schema}
         return schema, {name: np.unpackbits(values, axis=1, count=counts[name]).astype(bool) for name, values in packed.items()}
 
@@ -211,29 +242,56 @@ def arrays_path(kind: str, key: str) -> str:
     return f"{kind}/{key[:2]}/{key}.safetensors"
 
 
-class DamagedRecordError(ValueError):
+class DamagedRecordError(StoreError):
     """A record's file that holds something else."""
 
 
 def read_record(path: Path) -> Record | None:
-    """The record in a file, in today's form; None where there is no file. Raises DamagedRecordError, or ValueError as upgrade does."""
+    """The record in a file, in today's form; None where there is no file. Raises DamagedRecordError where it holds something else,
+    StoreError where it cannot be read or a later harness wrote it."""
     try:
-        record = json.loads(path.read_bytes())
+        record = _parse(path.read_bytes())
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise DamagedRecordError(f"is no JSON ({error})") from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
     if not isinstance(record, dict) or record.get("key") != path.stem:
-        raise DamagedRecordError("is no record of the key that its name gives")
-    return upgrade(record)
+        raise DamagedRecordError("is no record of this name")
+    try:
+        record = upgrade(record)
+    except ValueError as error:
+        raise StoreError(f"{path}: {error}") from error
+    if wrong := fault(record):
+        raise DamagedRecordError(wrong)
+    return record
 
 
 def upgrade(record: Record) -> Record:
     """A record of an older schema_version in today's form. Raises ValueError for one from the future."""
     version = record.get("schema_version")
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
+    if isinstance(version, int) and version > SCHEMA_VERSION:
         raise ValueError(f"record {record.get('key')}: schema_version {version}, at most {SCHEMA_VERSION} expected; update the harness")
     return record
+
+
+def _counts_fit(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether the counts that every figure rests on are there and belong together."""
+    hits, positives, predictions = (arrays.get(name) for name in ("hits", "num_positives", "num_predictions"))
+    if hits is None or positives is None or predictions is None:
+        return False
+    return hits.ndim == 3 and hits.shape == predictions.shape and hits.shape[:2] == positives.shape
+
+
+def _parse(data: bytes) -> Any:
+    """What JSON holds, with no NaN in it; None for what is no JSON."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    try:
+        return json.loads(data, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return None
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -11,7 +11,11 @@ KEY = "ab" + "0" * 62
 
 
 def record(key=KEY, **fields):
-    return {**dict.fromkeys(FIELDS), "schema_version": SCHEMA_VERSION, "key": key, "status": "ok", **fields}
+    texts = ("fit_key", "protocol_id", "method", "row", "dataset", "data_hash", "corruption", "preset", "reason", "predictions_path")
+    numbers = {"label_fraction": 1.0, "severity": 0, "seed": 0, "started": 0.0, "finished": 1.0}
+    tables = {name: {} for name in ("params", "metrics", "per_attribute", "env")}
+    known = {**dict.fromkeys(texts, "x"), **numbers, **tables, "source": "real", "status": "ok"}
+    return {**dict.fromkeys(FIELDS), **known, "schema_version": SCHEMA_VERSION, "key": key, **fields}
 
 
 @pytest.fixture
@@ -103,6 +107,7 @@ def test_a_truncated_model_is_named_and_loses_its_marker(store):
 def test_arrays_read_back(store):
     import numpy as np
 
-    relative = store.save_arrays("predictions", KEY, {"hits": np.eye(3, dtype=np.uint8)})
+    counts = {"hits": np.ones((4, 2, 3), np.uint8), "num_predictions": np.ones((4, 2, 3), np.uint8), "num_positives": np.ones((4, 2))}
+    relative = store.save_arrays("predictions", KEY, {**counts, "extra": np.eye(3, dtype=np.uint8)})
     assert relative == f"predictions/ab/{KEY}.safetensors"
-    np.testing.assert_array_equal(store.load_arrays(relative)["hits"], np.eye(3))
+    np.testing.assert_array_equal(store.load_arrays(relative)["extra"], np.eye(3))

@@ -88,6 +88,8 @@ def _read(path: Path) -> dict[str, list[Any]]:
         if found["version"] != _VERSION or found["fields"] != list(FIELDS):
             return {}
         records: dict[str, list[Any]] = found["records"]
-    except (OSError, ValueError, TypeError, KeyError):
+        if any(not isinstance(stamp, str) or len(values) != len(FIELDS) for stamp, values in records.values()):
+            return {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
     return records

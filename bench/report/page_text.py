@@ -86,8 +86,7 @@ def encode_sweeps(records: Sequence[Record], store: Store) -> tuple[list[dict[st
     found: list[dict[str, Any]] = []
     missing: set[str] = set()
     again: dict[str, str] = {}
-    for path in sorted((store.root / "sweeps").glob("*.json"), key=lambda each: (each.stat().st_mtime, each.name)):
-        sweep = json.loads(path.read_bytes())
+    for sweep in store.sweeps():
         counts = Counter(status.get(key, "missing") for key in sweep["keys"])
         command = _command(sweep["argv"])
         rerun = "" if set(counts) <= {"ok"} else command if counts["missing"] else f"{command} --only failed"

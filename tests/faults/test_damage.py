@@ -38,7 +38,8 @@ def test_the_same_command_rebuilds_what_lost_bytes(place, store, kind, share, ca
     truncate(path, share)
     assert run_here(place, "--seeds", "0-2") == 0
     [line] = caplog.messages
-    assert line == f"{path}: damaged, counts as missing; set aside as {path.stem}.damaged"
+    why = " (is no record of this name)" if kind == "record" else ""
+    assert line == f"{path}: damaged{why}, counts as missing; set aside as {path.stem}.damaged"
     assert path.with_suffix(".damaged").stat().st_size == int(len(content) * share)
     if kind != "record":
         assert path.read_bytes() == content
@@ -70,7 +71,7 @@ def test_a_model_with_a_damaged_head_costs_its_own_cells_and_is_trained_again(pl
     shutil.rmtree(store.root / "records")
     assert run_here(place, "--seeds", "0-2") == 1
     [failed] = [record for record in store.records() if record["status"] != "ok"]
-    assert failed["reason"].startswith(f"DamagedError: {path}: damaged (")
+    assert failed["reason"].startswith(f"StoreError: {path}: damaged (")
     assert failed["reason"].endswith("; set aside as model.damaged; run again to rebuild it")
     assert run_here(place, "--seeds", "0-2") == 0
     assert path.read_bytes() == content
