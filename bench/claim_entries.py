@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import difflib
 import math
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from bench import registry, tables
+from bench import registry, tables, toml_files
 from bench.spec import UsageError, row_label
 from bench.tables import RESULTS, Column, Row
 
@@ -18,6 +17,20 @@ _KEYS = frozenset(
     {"paper", "where", "statement", "needs", "datasets", "metric", "attributes", "order", "pairs", "best", "than", "loss", "bounds"}
     | {"margin", "within", "corrupted", "separately", "label_fraction", "unlabeled", "note"}
 )
+_ROW: Any = (str, dict)
+_SHAPES = {
+    **dict.fromkeys(("paper", "where", "statement", "metric", "note"), str),
+    **dict.fromkeys(("datasets", "attributes"), [str]),
+    **dict.fromkeys(("margin", "within", "label_fraction", "unlabeled"), toml_files.NUMBER),
+    **dict.fromkeys(("corrupted", "separately"), bool),
+    **dict.fromkeys(("order", "than"), [_ROW]),
+    **dict.fromkeys(("best", "loss"), _ROW),
+    **{"needs": (str, [str]), "pairs": [[_ROW]], "bounds": [toml_files.NUMBER]},
+}
+_ROW_SHAPES = {
+    **dict.fromkeys(("label_fraction", "unlabeled"), toml_files.NUMBER),
+    **{"method": str, "set": dict, "metrics": {str: str}},
+}
 _REQUIRED = ("paper", "where", "statement", "needs", "datasets", "metric")
 _ROW_KEYS = frozenset({"method", "set", "label_fraction", "unlabeled", "metrics"})
 _KINDS = ("order", "pairs", "best", "loss")
@@ -57,11 +70,14 @@ def load() -> list[Claim]:
 
 @cache
 def _entries() -> dict[str, Any]:
-    return tomllib.loads((RESULTS / "claims.toml").read_text(encoding="utf-8"))
+    return toml_files.read(RESULTS / "claims.toml", "results/claims.toml")
 
 
 def _claim(name: str, entry: Mapping[str, Any]) -> Claim:
     where = f"results/claims.toml, {name}"
+    toml_files.check(where, entry, _SHAPES)
+    if any(len(pair) != 2 for pair in [*entry.get("pairs", ()), entry.get("bounds", (0, 0))]):
+        raise UsageError(f"{where}: pairs are [better, worse] each, bounds two numbers")
     _refuse_unknown(where, entry, _KEYS)
     for key in _REQUIRED:
         if key not in entry:
@@ -133,6 +149,9 @@ def _row(where: str, entry: Mapping[str, Any], given: str | Mapping[str, Any]) -
     defaults = {key: entry[key] for key in ("label_fraction", "unlabeled") if key in entry}
     merged = {**defaults, **({"method": given} if isinstance(given, str) else given)}
     _refuse_unknown(where, merged, _ROW_KEYS)
+    toml_files.check(where, merged, _ROW_SHAPES)
+    if "method" not in merged:
+        raise UsageError(f"{where}: a row without method")
     method, _, variant = merged["method"].partition("/")
     if method in registry.names("methods"):
         return tables.make_row(where, _label(merged), merged)

@@ -5,14 +5,14 @@ An entry of results/tables.toml and a CSV of results/reported make a table; resu
 from __future__ import annotations
 
 import csv
+import math
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, NamedTuple
 
-from bench import registry
+from bench import registry, toml_files
 from bench.plan import Sweep, make_conditions
 from bench.spec import CLEAN, UsageError, check_value, row_label
 
@@ -20,6 +20,17 @@ RESULTS = registry.ROOT / "results"
 ALL = "all"
 _TABLE_KEYS = {"title", "reported", "table", "rows", "columns", "attributes", "metrics", "gain_over", "definitions", "notes", "floors"}
 _TABLE_KEYS |= {"figure"}
+_SHAPES = {
+    **dict.fromkeys(("title", "reported"), str),
+    **dict.fromkeys(("definitions", "notes"), [str]),
+    **dict.fromkeys(("attributes", "metrics", "gain_over", "figure"), {str: str}),
+    **{"table": (str, [str]), "rows": {str: (str, dict)}, "columns": [[str]], "floors": bool},
+}
+_ROW_SHAPES = {
+    **dict.fromkeys(("method", "definition"), str),
+    **dict.fromkeys(("label_fraction", "unlabeled"), toml_files.NUMBER),
+    **{"set": dict, "metrics": {str: str}, "datasets": [str]},
+}
 _ROW_KEYS = {"method", "set", "label_fraction", "unlabeled", "metrics", "definition", "datasets"}
 
 
@@ -87,7 +98,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Table:
-    """One table. Raises UnknownNameError with the nearest name, or ValueError for an entry that is not well made."""
+    """One table. Raises UnknownNameError with the nearest name, or UsageError for an entry that is not well made."""
     entries = _entries()
     if name not in entries:
         raise registry.UnknownNameError(registry.unknown("table", name, list(entries), "list tables"))
@@ -155,14 +166,15 @@ def covers(table: Table, row: Row, column: Column) -> bool:
 
 @cache
 def _entries() -> dict[str, Any]:
-    return tomllib.loads((RESULTS / "tables.toml").read_text(encoding="utf-8"))
+    return toml_files.read(RESULTS / "tables.toml", "results/tables.toml")
 
 
 @cache
 def _load(name: str) -> Table:
     entry = _entries()[name]
+    _check_entry(f"results/tables.toml, {name}", entry)
     if unknown := set(entry) - _TABLE_KEYS:
-        raise ValueError(f"results/tables.toml, {name}: {', '.join(sorted(unknown))} given; it may hold {', '.join(sorted(_TABLE_KEYS))}")
+        raise UsageError(f"results/tables.toml, {name}: {', '.join(sorted(unknown))} given; it may hold {', '.join(sorted(_TABLE_KEYS))}")
     printed = _read_reported(name, entry)
     labels = dict.fromkeys([*(label for label, *_ in printed), *entry.get("rows", {})])
     rows = tuple(make_row(f"results/tables.toml, {name}", label, entry.get("rows", {}).get(label)) for label in labels)
@@ -191,6 +203,15 @@ def _load(name: str) -> Table:
     )
 
 
+def _check_entry(where: str, entry: Any) -> None:
+    toml_files.check(where, entry, _SHAPES)
+    for key in ("title", *(["table"] if "reported" in entry else [])):
+        if key not in entry:
+            raise UsageError(f"{where}: {key} is missing")
+    if any(len(column) != 3 for column in entry.get("columns", ())):
+        raise UsageError(f"{where}: columns are [dataset, attribute, metric] each")
+
+
 def _definitions(entry: Mapping[str, Any], column: Column) -> Sequence[str]:
     return entry.get("definitions", ()) if column.attribute == ALL and not column.gain else ()
 
@@ -199,15 +220,40 @@ def _read_reported(name: str, entry: Mapping[str, Any]) -> list[tuple[str, Colum
     if "reported" not in entry:
         return []
     found = []
-    with (RESULTS / "reported" / entry["reported"]).open(encoding="utf-8", newline="") as file:
-        for line in csv.DictReader(file):
-            if line["table"] in (entry["table"] if isinstance(entry["table"], list) else [entry["table"]]):
+    for number, line in _read_csv(f"results/tables.toml, {name}", entry["reported"]):
+        if line["table"] in (entry["table"] if isinstance(entry["table"], list) else [entry["table"]]):
+            try:
                 column = _column(entry, line["dataset"], line["attribute"], line["metric"])
-                scale = 100.0 if line["unit"] == "percent" else 1.0
-                found.append((line["method"], column, Reported(float(line["value"]), scale, line["note"])))
+                figure = Reported(_finite(line["value"]), 100.0 if line["unit"] == "percent" else 1.0, line["note"])
+            except (KeyError, ValueError) as error:
+                raise UsageError(f"results/reported/{entry['reported']}:{number}: {error}; see gain_over of {name}") from None
+            found.append((line["method"], column, figure))
     if not found:
-        raise ValueError(f"results/tables.toml, {name}: {entry['reported']} prints nothing of table {entry['table']!r}")
+        raise UsageError(f"results/tables.toml, {name}: {entry['reported']} prints nothing of table {entry['table']!r}")
     return found
+
+
+def _read_csv(where: str, file: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, column -> cell) of a CSV of printed figures. Raises UsageError."""
+    columns = {"table", "method", "dataset", "attribute", "metric", "value", "unit", "note"}
+    if "/" in file or "\0" in file or not (RESULTS / "reported" / file).is_file():
+        raise UsageError(f"{where}: reported is {file!r}; a file of results/reported expected")
+    with (RESULTS / "reported" / file).open(encoding="utf-8", newline="") as stream:
+        reader = csv.DictReader(stream)
+        try:
+            for line in reader:
+                if not columns <= {name for name, cell in line.items() if cell is not None}:
+                    raise UsageError(f"results/reported/{file}:{reader.line_num}: columns {', '.join(sorted(columns))} expected")
+                yield reader.line_num, line
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise UsageError(f"results/reported/{file}:{reader.line_num + 1}: {error}") from None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is no figure")
+    return value
 
 
 def _column(entry: Mapping[str, Any], dataset: str, attribute: str, metric: str) -> Column:
@@ -215,25 +261,30 @@ def _column(entry: Mapping[str, Any], dataset: str, attribute: str, metric: str)
     corrupted, gain = parts.endswith("-c"), ""
     if "relative gain over " in metric:
         metric, _, phrase = metric.partition("relative gain over ")
-        gain = entry["gain_over"][phrase]
-        metric = metric.strip() or entry["gain_over"]["metric"]
+        known = entry.get("gain_over", {})
+        gain = known[phrase]
+        metric = metric.strip() or known["metric"]
     attribute = entry.get("attributes", {}).get(attribute, attribute)
     return Column(parts.removesuffix("-c"), attribute, entry.get("metrics", {}).get(metric, metric), corrupted, gain)
 
 
 def make_row(where: str, label: str, entry: str | Mapping[str, Any] | None) -> Row:
-    """A row as an entry names it: METHOD/ROW, or a table of method and what else. Raises ValueError, or UsageError for a row that no
+    """A row as an entry names it: METHOD/ROW, or a table of method and what else. Raises UsageError, also for a row that no
     method has; where says whose entry it is."""
     if entry is None:
         return Row(label)
     given: dict[str, Any] = {"method": entry} if isinstance(entry, str) else dict(entry)
+    toml_files.check(f"{where}, {label!r}", given, _ROW_SHAPES)
     if unknown := set(given) - _ROW_KEYS:
         may = ", ".join(sorted(_ROW_KEYS))
-        raise ValueError(f"{where}, {label!r}: {', '.join(sorted(unknown))} given; it may hold {may}")
+        raise UsageError(f"{where}, {label!r}: {', '.join(sorted(unknown))} given; it may hold {may}")
     method, _, row = given.get("method", "").partition("/")
     if method and row not in registry.entry("methods", method).rows:
         raise UsageError(f"{where}, {label!r}: no row {row!r} of {method}")
-    overrides = {name: check_value(method, name, value) for name, value in given.get("set", {}).items()}
+    try:
+        overrides = {name: check_value(method, name, value) for name, value in given.get("set", {}).items()}
+    except UsageError as error:
+        raise UsageError(f"{where}, {label!r}: {error}") from None
     return Row(
         label,
         method,

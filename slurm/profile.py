@@ -14,6 +14,7 @@ from bench.spec import UsageError
 
 PROFILES = Path(__file__).resolve().parent / "profiles"
 _SECRET = re.compile(r"(?i)(password|passwd|secret|token|api_?key|credential)\w*\s*=")
+_LARGEST = 10**9  # of any number; nan and inf are none
 _KINDS = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple[str, ...]": list}
 
 
@@ -72,6 +73,8 @@ def load(name: str) -> Profile:
     if not name:
         return Profile()
     path = Path(name)
+    if "\0" in name:
+        raise UsageError(f"profile {name!r} holds a zero byte; a path expected")
     if not path.suffix and not path.exists():
         path = PROFILES / f"{name}.toml"
     try:
@@ -79,7 +82,7 @@ def load(name: str) -> Profile:
     except FileNotFoundError:
         known = ", ".join(sorted(each.stem for each in PROFILES.glob("*.toml")))
         raise UsageError(f"no profile {name!r}; a path to a TOML file or one of {known} expected") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:  # tomllib passes on what int() refuses
         raise UsageError(f"{path}: {error}") from None
     return _checked(path, found)
 
@@ -93,6 +96,8 @@ def _checked(path: Path, found: dict[str, Any]) -> Profile:
             raise UsageError(f"{path}: unknown key {key!r}; {hint}valid keys are {', '.join(kinds)}")
         if not isinstance(value, _KINDS[kinds[key]]) or (isinstance(value, bool) and kinds[key] != "bool"):  # type: ignore[arg-type]
             raise UsageError(f"{path}: {key} is {value!r}; {_kind_text(kinds[key])} expected")
+        if isinstance(value, int | float) and not abs(value) <= _LARGEST:
+            raise UsageError(f"{path}: {key} is out of range; at most {_LARGEST} expected")
     setup = found.get("setup", [])
     if any(not isinstance(line, str) for line in setup):
         raise UsageError(f"{path}: setup is {setup!r}; a list of shell lines expected")
