@@ -20,12 +20,18 @@ _KEYS = frozenset(
 _ROW: Any = (str, dict)
 _SHAPES = {
     **dict.fromkeys(("paper", "where", "statement", "metric", "note"), str),
-    **dict.fromkeys(("datasets", "attributes"), [str]),
     **dict.fromkeys(("margin", "within", "label_fraction", "unlabeled"), toml_files.NUMBER),
     **dict.fromkeys(("corrupted", "separately"), bool),
-    **dict.fromkeys(("order", "than"), [_ROW]),
     **dict.fromkeys(("best", "loss"), _ROW),
-    **{"needs": (str, [str]), "pairs": [[_ROW]], "bounds": [toml_files.NUMBER]},
+    **{
+        "needs": (str, [str]),
+        "datasets": [str],
+        "attributes": [str],
+        "order": [_ROW],
+        "than": [_ROW],
+        "pairs": [[_ROW]],
+        "bounds": [toml_files.NUMBER],
+    },
 }
 _ROW_SHAPES = {
     **dict.fromkeys(("label_fraction", "unlabeled"), toml_files.NUMBER),

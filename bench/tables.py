@@ -22,9 +22,8 @@ _TABLE_KEYS = {"title", "reported", "table", "rows", "columns", "attributes", "m
 _TABLE_KEYS |= {"figure"}
 _SHAPES = {
     **dict.fromkeys(("title", "reported"), str),
-    **dict.fromkeys(("definitions", "notes"), [str]),
-    **dict.fromkeys(("attributes", "metrics", "gain_over", "figure"), {str: str}),
-    **{"table": (str, [str]), "rows": {str: (str, dict)}, "columns": [[str]], "floors": bool},
+    **{"definitions": [str], "notes": [str], "table": (str, [str]), "rows": {str: (str, dict)}, "columns": [[str]], "floors": bool},
+    **{"attributes": {str: str}, "metrics": {str: str}, "gain_over": {str: str}, "figure": {str: str}},
 }
 _ROW_SHAPES = {
     **dict.fromkeys(("method", "definition"), str),
