@@ -30,6 +30,7 @@ FIELDS = (
 )
 _COMPLETE = "complete.json"  # written last into a model's folder: without it the folder does not count
 _WEIGHTS = "model.safetensors"
+MODEL_FILES = (_WEIGHTS, _COMPLETE)  # in the order in which they are written
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 logger = logging.getLogger(__name__)
@@ -86,6 +87,23 @@ class Store:
             record = self._load(path)
             if record is not None:
                 yield record
+
+    def survey(self) -> tuple[dict[str, Record], list[str]]:
+        """All records by key, and what is wrong with those that cannot be used: one text each. Nothing is set aside or changed."""
+        found: dict[str, Record] = {}
+        faults: list[str] = []
+        for path in sorted((self.root / "records").glob("??/*.json")):
+            try:
+                record = read_record(path)
+            except DamagedRecordError as error:
+                faults.append(f"{path}: {error}")
+                continue
+            except StoreError as error:
+                faults.append(str(error))
+                continue
+            if record is not None:
+                found[path.stem] = record
+        return found, faults
 
     def _load(self, path: Path) -> Record | None:
         try:
