@@ -69,6 +69,7 @@ def test_different_results_are_a_conflict_and_the_target_keeps_its_own(stores, c
     one, _, into = stores
     mine = write(into, "a", arrays=counts(0.3), **PLACE)
     theirs = write(one, "a", arrays=counts(0.7), **PLACE)
+    one.write({**theirs, "finished": 0.5})  # earlier, which settles nothing where results differ
     extra = write(one, "b", **PLACE)
     before = into.record_path(mine["key"]).read_bytes(), (into.root / mine["predictions_path"]).read_bytes()
     for record in (theirs, extra):
