@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     for add in (_add_run, _add_plan, _add_report, _add_claims, _add_status, _add_list, _add_doctor, _add_check, _add_merge):
         add(commands)
-    for add in (_add_export, _add_predict):
+    for add in (_add_clean, _add_export, _add_predict):
         add(commands)
     return parser
 
@@ -239,6 +239,20 @@ def _add_merge(commands: argparse._SubParsersAction) -> None:
     merge.add_argument("stores", nargs="+", type=Path, metavar="STORE", help="read, never changed")
     merge.add_argument("--models", action="store_true", help="copy trained models too (default: records, predictions and labels)")
     _add_store(merge)
+
+
+def _add_clean(commands: argparse._SubParsersAction) -> None:
+    clean = _add(
+        commands, "clean", "clean", "Say what nothing in a store needs, and with --yes delete it; leftovers, and what is named here."
+    )
+    clean.add_argument("--failed", action="store_true", help="records that are not ok")
+    clean.add_argument("--stale", action="store_true", help="records of methods whose source has changed since, or that are gone")
+    clean.add_argument("--models", action="store_true", help="trained models that no ok record needs")
+    clean.add_argument(
+        "--older-than", type=seconds, default=86400.0, metavar="TIME", help="spares younger models and unfinished files (default 24h)"
+    )
+    clean.add_argument("--yes", action="store_true", help="delete")
+    _add_store(clean)
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:

@@ -1,0 +1,242 @@
+"""Pruning: what is named goes and nothing else, only with --yes, never outside the store and never under a sweep's hands."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from handmade import write
+
+from bench import clean as module
+from bench import registry
+from bench.clean import stale_reason
+from bench.cli import main
+from bench.store import SCHEMA_VERSION, Store
+
+PLACE = {"split": "test"}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def clean(store, *words):
+    return main(["clean", "--store", str(store.root), *words])
+
+
+def files(root):
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() or path.is_symlink()}
+
+
+def model(store, key, **facts):
+    store.save_model(key, {"w": torch.ones(4)}, facts)
+
+
+def leftovers(store) -> set[str]:
+    """Plants one leftover of each kind beside something that is still wanted; returns the leftovers' files."""
+    kept = write(store, "supervised", env={"source_hash": registry.source_hash("methods", "supervised")}, **PLACE)
+    before = files(store.root)
+    model(store, kept["fit_key"])
+    before |= files(store.root)
+    for key in (kept["fit_key"], "unfinished"):
+        store.checkpoint_dir(key).mkdir(parents=True)
+        (store.checkpoint_dir(key) / "phase.ckpt").write_bytes(b"x" * 10)
+    before.add("checkpoints/unfinished/phase.ckpt")
+    (store.root / "records" / "ab").mkdir()
+    (store.root / "records" / "ab" / "ab01.damaged").write_text("{")
+    (store.root / "models" / "torn").mkdir()
+    (store.root / "models" / "torn" / "model.safetensors").write_bytes(b"x")
+    (store.root / "splits").mkdir()
+    (store.root / "splits" / ".tmp-0123").write_bytes(b"x")
+    store.save_arrays("predictions", "f" * 64, {})
+    return files(store.root) - before
+
+
+def test_without_yes_it_only_tells(store, capsys):
+    going = leftovers(store)
+    before = files(store.root)
+    assert clean(store, "--older-than", "0s") == 0
+    text = capsys.readouterr().out
+    for kind in ("checkpoints of finished stages", "damaged files", "temporary files", "unfinished models", "predictions without a record"):
+        assert f"{kind}: 1, " in text
+    assert f"{len(going)} to delete" in text
+    assert "--yes" in text
+    assert files(store.root) == before
+
+
+def test_leftovers_go_and_what_is_wanted_stays(store, capsys):
+    going, before = leftovers(store), files(store.root)
+    assert len(going) == 5
+    assert clean(store, "--older-than", "0s", "--yes") == 0
+    assert before - files(store.root) == going
+    assert "5 of 5 deleted" in capsys.readouterr().out
+    assert clean(store, "--older-than", "0s", "--yes") == 0
+    assert "nothing to delete" in capsys.readouterr().out
+
+
+def test_what_may_belong_to_a_sweep_under_way_is_spared(store, capsys):
+    leftovers(store)
+    model(store, "0" * 64)
+    model(store, "1" * 64)
+    old = time.time() - 2 * 86400
+    for path in (store.model_path("1" * 64), *store.model_path("1" * 64).iterdir()):
+        os.utime(path, (old, old))
+    assert clean(store, "--models", "--yes") == 0
+    assert not store.has_model("1" * 64)
+    for path in ("models/torn", "splits/.tmp-0123", f"predictions/ff/{'f' * 64}.safetensors", f"models/{'0' * 64}"):
+        assert (store.root / path).exists()
+    assert "3 of 3 deleted" in capsys.readouterr().out
+
+
+def test_failed_records_go_where_they_are_named(store, capsys):
+    good, bad = write(store, "supervised", **PLACE), write(store, "naver", status="oom", reason="out of memory", **PLACE)
+    assert clean(store, "--yes") == 0
+    assert store.read(bad["key"])
+    assert clean(store, "--failed", "--yes") == 0
+    assert store.read(bad["key"]) is None
+    assert store.read(good["key"]) == good
+    assert store.load_arrays(good["predictions_path"])
+    assert "naver darn f=1 seed=0: oom out of memory" in capsys.readouterr().out
+
+
+def test_records_of_other_code_go_with_their_predictions(store, capsys):
+    today = {"source_hash": registry.source_hash("methods", "supervised")}
+    kept = [write(store, "supervised", env=today, **PLACE), write(store, "supervised", env={}, seed=1, **PLACE)]
+    gone = [write(store, "supervised", env={"source_hash": "0" * 64}, seed=2, **PLACE), write(store, "vanished", env=today, **PLACE)]
+    gone.append(write(store, "mtss", row="forgotten", env={"source_hash": registry.source_hash("methods", "mtss")}, **PLACE))
+    gone.append(write(store, "supervised", env=today, seed=3, protocol_id="v0/darn/test/64px", **PLACE))
+    assert clean(store, "--stale", "--yes") == 0
+    assert {record["key"] for record in store.records()} == {record["key"] for record in kept}
+    assert {Path(name).stem for name in files(store.root) if name.startswith("predictions")} == {record["key"] for record in kept}
+    text = capsys.readouterr().out
+    for record, reason in zip(
+        gone, ("has changed", "no method 'vanished'", "mtss has no row 'forgotten'", "protocol v0, today v1"), strict=True
+    ):
+        assert any(record["key"][:12] in line and reason in line for line in text.splitlines())
+
+
+def test_a_broken_file_makes_no_record_stale(store, monkeypatch):
+    record = write(store, "supervised", env={"source_hash": "0" * 64}, **PLACE)
+    assert stale_reason(record)
+    broken = registry.Entry("methods", "supervised", Path("x.py"), error="x.py:1: invalid syntax")
+    monkeypatch.setattr(registry, "entry", lambda *_: broken)
+    assert stale_reason(record) == ""
+
+
+def test_models_stay_while_an_ok_record_needs_them(store):
+    mine = {"dataset": "darn", "label_fraction": 1.0, "seed": 0, "preset": "tiny"}
+    ok, bad = write(store, "mtss", row="student", **PLACE), write(store, "naver", status="failed", **PLACE)
+    moved = write(store, "jdstyle", dataset="darn->ficcy", **PLACE)
+    model(store, ok["fit_key"])
+    model(store, bad["fit_key"])
+    model(store, moved["fit_key"])
+    model(store, "shared", teacher="category", method="mtss", **mine)
+    model(store, "of-another-seed", teacher="category", method="mtss", **{**mine, "seed": 1})
+    model(store, "of-a-transfer", teacher="category", method="jdstyle", **mine)
+    assert clean(store, "--models", "--older-than", "0s", "--yes") == 0
+    left = {path.name for path in (store.root / "models").iterdir()}
+    assert left == {ok["fit_key"], moved["fit_key"], "shared", "of-a-transfer"}
+    assert clean(store, "--stale", "--models", "--older-than", "0s", "--yes") == 0
+    assert (store.root / "models" / ok["fit_key"]).exists()  # handmade records do not say what code they are of
+
+
+def test_a_model_of_a_record_that_goes_goes_too(store):
+    record = write(store, "supervised", env={"source_hash": "0" * 64}, **PLACE)
+    model(store, record["fit_key"])
+    assert clean(store, "--stale", "--models", "--older-than", "0s", "--yes") == 0
+    assert files(store.root) == set()
+
+
+@pytest.mark.parametrize("content", ["{", json.dumps({"key": "0" * 64, "schema_version": SCHEMA_VERSION + 1})])
+def test_what_cannot_be_read_is_left_alone_with_all_that_it_may_need(store, content, capsys):
+    record = write(store, "supervised", **PLACE)
+    path = store.root / "records" / "00" / f"{'0' * 64}.json"
+    path.parent.mkdir()
+    path.write_text(content)
+    store.save_arrays("predictions", "0" * 64, {})
+    model(store, "0" * 64)
+    before = files(store.root)
+    assert clean(store, "--failed", "--stale", "--older-than", "0s", "--yes") == 0
+    assert f"left alone: {path}" in capsys.readouterr().err
+    assert clean(store, "--models", "--older-than", "0s", "--yes") == 2
+    assert "--models needs every record" in capsys.readouterr().err
+    assert files(store.root) == before
+    assert store.read(record["key"]) == record
+
+
+def test_nothing_outside_the_store_is_touched(store, tmp_path):
+    outside = tmp_path / "outside"
+    other = Store(outside)
+    bad = write(other, "naver", status="failed", **PLACE)
+    model(other, "weights")
+    other.save_arrays("predictions", "f" * 64, {})
+    (outside / ".tmp-0").touch()
+    before = files(outside)
+    write(store, "supervised", **PLACE)
+    shard = bad["key"][:2]
+    (store.root / "records" / shard).symlink_to(outside / "records" / shard)
+    (store.root / "predictions" / "ff").symlink_to(outside / "predictions" / "ff")
+    (store.root / "elsewhere").symlink_to(outside)
+    (store.root / "models").mkdir()
+    (store.root / "models" / "weights").symlink_to(outside / "models" / "weights")
+    assert clean(store, "--failed", "--models", "--stale", "--older-than", "0s", "--yes") == 0
+    assert files(outside) == before
+    assert not (store.root / "models" / "weights").is_symlink()
+
+
+def test_a_store_in_use_is_left_alone(store, capsys):
+    going = leftovers(store)
+    (store.root / "leases").mkdir()
+    lease = store.root / "leases" / "0123.json"
+    lease.write_text("{}")
+    assert clean(store, "--older-than", "0s") == 0  # telling is always possible
+    assert clean(store, "--older-than", "0s", "--yes") == 2
+    assert "is in use (leases/0123.json was renewed" in capsys.readouterr().err
+    assert going <= files(store.root)
+    old = time.time() - 3600
+    os.utime(lease, (old, old))
+    assert clean(store, "--older-than", "0s", "--yes") == 0
+    assert not going & files(store.root)
+
+
+def test_jobs_in_the_queue_use_a_store(store, monkeypatch, capsys):
+    from types import SimpleNamespace
+
+    record = write(store, "supervised", **PLACE)
+    (store.root / "slurm").mkdir()
+    (store.root / "sweeps").mkdir()
+    (store.root / "sweeps" / "0.json").write_text(json.dumps({"argv": [], "keys": [record["key"]], "written": 0}))
+    states = {record["key"]: SimpleNamespace(status="queued")}
+    part = SimpleNamespace(LIVE=("queued", "running"), cell_states=lambda root, keys: {key: states[key] for key in keys if key in states})
+    monkeypatch.setattr(module.registry, "load_part", lambda name: part)
+    assert clean(store, "--yes") == 2
+    assert "1 cells are queued or running" in capsys.readouterr().err
+    states.clear()
+    assert clean(store, "--yes") == 0
+
+
+def test_what_cannot_be_deleted_is_said(store, monkeypatch, capsys):
+    write(store, "naver", status="failed", **PLACE)
+    monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    assert clean(store, "--failed", "--yes") == 1
+    captured = capsys.readouterr()
+    assert "0 of 1 deleted" in captured.out
+    assert "Permission denied" in captured.err
+
+
+def test_a_model_that_is_half_deleted_does_not_count(store, monkeypatch):
+    model(store, "0" * 64)
+    monkeypatch.setattr(module.shutil, "rmtree", lambda path: (_ for _ in ()).throw(OSError("the disk has gone")))
+    write(store, "supervised", **PLACE)
+    assert clean(store, "--models", "--older-than", "0s", "--yes") == 1
+    assert not store.has_model("0" * 64)
+
+
+def test_a_folder_that_is_no_store_is_refused(tmp_path, capsys):
+    (tmp_path / "models").mkdir()
+    for root in (tmp_path, tmp_path / "none"):
+        assert clean(Store(root), "--yes") == 2
+        assert "is no store" in capsys.readouterr().err
