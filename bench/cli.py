@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     for add in (_add_run, _add_plan, _add_report, _add_claims, _add_status, _add_list, _add_doctor, _add_check, _add_merge):
         add(commands)
-    for add in (_add_clean, _add_export, _add_predict):
+    for add in (_add_data_command, _add_clean, _add_export, _add_predict):
         add(commands)
     return parser
 
@@ -239,6 +239,32 @@ def _add_merge(commands: argparse._SubParsersAction) -> None:
     merge.add_argument("stores", nargs="+", type=Path, metavar="STORE", help="read, never changed")
     merge.add_argument("--models", action="store_true", help="copy trained models too (default: records, predictions and labels)")
     _add_store(merge)
+
+
+def _add_data_command(commands: argparse._SubParsersAction) -> None:
+    data = _add(commands, "data", "data", "Render a stand-in, import a catalogue, look at a data set.")
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
+    render = _add(actions, "render", "data", "Render a data set's stand-in in its official layout.")
+    render.add_argument("dataset", metavar="DATASET")
+    render.add_argument("--out", type=Path, metavar="DIR", help="a new folder (default: where run looks for it, under --cache)")
+    render.add_argument("--preset", choices=("tiny", "paper"), default="tiny", help="how many photos, of what size (default %(default)s)")
+    _add_places(render)
+    imported = _add(actions, "import", "data", "Make a catalogue for folder:DIR of photos and a table that lies or looks otherwise.")
+    imported.add_argument("photos", type=Path, metavar="PHOTOS", help="the folder to which the table's paths are relative")
+    imported.add_argument("table", type=Path, metavar="TABLE", help="CSV, or TSV by its name, in UTF-8: a column an attribute type")
+    imported.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    imported.add_argument("--file-column", default="file_name", metavar="NAME", help="names the photo (default %(default)s)")
+    imported.add_argument("--columns", metavar="LIST", help="attribute types to take (default: all columns whose values repeat)")
+    imported.add_argument("--link", action="store_true", help="hard links instead of copies")
+    imported.add_argument("--on-bad-data", choices=("error", "skip"), default="error", help="damaged rows and photos (default %(default)s)")
+    imported.add_argument("--json", action="store_true", help="print JSON")
+    show = _add(actions, "show", "data", "What is in a data set, and photos of it with their labels.")
+    show.add_argument("dataset", metavar="DATASET", help="a name, or folder:PATH")
+    show.add_argument("--split", choices=("train", "val", "test", "unlabeled"), help="this split alone (default: all)")
+    show.add_argument("--out", type=Path, metavar="FILE.png", help="write a sheet of photos with their labels")
+    show.add_argument("--count", type=int, default=24, metavar="N", help="photos on it (default %(default)s)")
+    show.add_argument("--json", action="store_true", help="print JSON")
+    _add_data(show)
 
 
 def _add_clean(commands: argparse._SubParsersAction) -> None:

@@ -12,6 +12,8 @@ import numpy as np
 from bench import registry
 from bench.protocol import SPLITS, DataOptions, Examples, Problem, TrainingData
 from datasets import _index, _splits
+from datasets._decode import crop, decode
+from datasets._files import ImageFiles
 from datasets._images import PixelCache, pixel_cache
 from datasets._schema import Annotations
 
@@ -68,6 +70,12 @@ class OpenDataset:
         paths = self.annotations.paths
         return {column: [found.get(paths[row], "") for row in examples.rows.tolist()] for column, found in self._groups.items()}
 
+    def photo(self, row: int) -> np.ndarray:
+        """uint8 (H, W, 3): the image of a row of the lists, cut to its box, unscaled. Raises ImageError."""
+        path = self.annotations.paths[row]
+        image = decode(self._files.read(path), path)
+        return image if self.annotations.boxes is None else crop(image, self.annotations.boxes[row])
+
     @property
     def problems(self) -> tuple[Problem, ...]:
         """The first of the rows left out because of their line, and the images found damaged so far."""
@@ -77,6 +85,10 @@ class OpenDataset:
     def annotations(self) -> Annotations:
         """Everything that the lists say."""
         return _index.read_annotations(self._index)
+
+    @cached_property
+    def _files(self) -> ImageFiles:
+        return ImageFiles(self._root, self.annotations.folder)
 
     @cached_property
     def _groups(self) -> dict[str, dict[str, str]]:

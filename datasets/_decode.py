@@ -55,14 +55,18 @@ def crop_and_resize(image: np.ndarray, box: np.ndarray | None, size: int) -> np.
     Width and height are squashed separately; averaged over areas where both shrink, else linear."""
     import cv2
 
-    height, width = image.shape[:2]
     if box is not None:
-        x1, x2 = (min(max(int(x), 0), width) for x in box[::2])
-        y1, y2 = (min(max(int(y), 0), height) for y in box[1::2])
-        if x1 < x2 and y1 < y2:
-            image = image[y1:y2, x1:x2]
+        image = crop(image, box)
     shrinks = image.shape[0] >= size and image.shape[1] >= size
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def crop(image: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The part of an image (H, W, 3) in a box (half-open x1, y1, x2, y2), clipped to the image; an empty one means the whole image."""
+    height, width = image.shape[:2]
+    x1, x2 = (min(max(int(x), 0), width) for x in box[::2])
+    y1, y2 = (min(max(int(y), 0), height) for y in box[1::2])
+    return image[y1:y2, x1:x2] if x1 < x2 and y1 < y2 else image
 
 
 def _header(data: bytes, path: str) -> _Header:

@@ -52,6 +52,10 @@ class ImageFiles:
         except (ImageError, OSError):
             return -1
 
+    def located(self, path: str) -> str:
+        """Where an image's file is on the disk, links followed, inside the root. Raises ImageError."""
+        return self._inside(os.path.realpath(self._spelled(path)), path)
+
     def case_fault(self, path: str) -> str:
         """How the disk spells a path that differs in letter case alone, or an empty text. Raises ImageError."""
         parent, name = os.path.split(path)

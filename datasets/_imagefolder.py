@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,11 @@ def read(root: Path, problems: Problems, *, only: Sequence[str] = (), prepare: C
     only: the attribute types that are read, in this order, each of which must be there; where it is empty, every column that looks like
     one. prepare: changes a row before its cells are looked at."""
     rows = [prepare(row) if prepare else row for row in rows_of(root, problems)]
+    return annotate(rows, _described(root, problems), only, problems)
+
+
+def annotate(rows: Sequence[Row], described: Mapping[str, dict[str, Any]] | None, only: Sequence[str], problems: Problems) -> Annotations:
+    """What rows say. described: the types as attributes.json gives them, None without that file; only: as in read."""
     if not any(row.split == "train" for row in rows):
         advice = (
             f"the first problem: {problems.found[0]}"
@@ -64,7 +69,7 @@ def read(root: Path, problems: Problems, *, only: Sequence[str] = (), prepare: C
             else "add train/metadata.csv, or a split column with 'train' to metadata.csv"
         )
         problems.fatal(".", 0, f"no training images; {advice}")
-    kinds, columns = _types(root, rows, only, problems)
+    kinds, columns = _types(described, rows, only, problems)
     schema = Schema(tuple(kinds))
     labels = unknown_labels(schema, len(rows))
     whole = np.ones(len(rows), bool)
@@ -82,7 +87,7 @@ def read(root: Path, problems: Problems, *, only: Sequence[str] = (), prepare: C
 
 def rows_of(root: Path, problems: Problems) -> list[Row]:
     """Every listed image, each once."""
-    return list(_unique(_rows(root, problems), problems))
+    return list(unique(_rows(root, problems), problems))
 
 
 def _split_folders(root: Path) -> dict[str, str]:
@@ -100,7 +105,7 @@ def _rows(root: Path, problems: Problems) -> Iterator[Row]:
         for folder, split in folders.items():
             yield from _folder_rows(root, folder, split, tables.get(folder), problems)
     elif table := _tables.find(root):
-        yield from _root_rows(table, problems)
+        yield from listed(_tables.rows(table, table.name, problems), table.name, problems)
         yield from (row for folder, split in folders.items() if split == "unlabeled" for row in _images(root, folder, split, {}))
     else:
         for folder, split in (folders or {".": "train"}).items():
@@ -123,16 +128,17 @@ def _folder_rows(root: Path, folder: str, split: str, table: Path | None, proble
             yield Row(f"{folder}/{cells['file_name']}", split, name, line, {} if split == "unlabeled" else cells)
 
 
-def _root_rows(table: Path, problems: Problems) -> Iterator[Row]:
-    for line, cells in _tables.rows(table, table.name, problems):
+def listed(lines: Iterable[tuple[int, dict[str, str]]], name: str, problems: Problems) -> Iterator[Row]:
+    """The rows of one table for all splits, with its name in messages."""
+    for line, cells in lines:
         split = cells.get("split", "train")
         if fault := path_fault(cells["file_name"]):
-            problems.add(table.name, line, fault)
+            problems.add(name, line, fault)
         elif split.lower() not in SPLIT_OF:
-            problems.add(table.name, line, f"split {split!r}, expected {', '.join(SPLITS)}")
+            problems.add(name, line, f"split {split!r}, expected {', '.join(SPLITS)}")
         else:
             found = SPLIT_OF[split.lower()]
-            yield Row(cells["file_name"], found, table.name, line, {} if found == "unlabeled" else cells)
+            yield Row(cells["file_name"], found, name, line, {} if found == "unlabeled" else cells)
 
 
 def _class_rows(root: Path, folder: str, split: str, problems: Problems) -> Iterator[Row]:
@@ -164,7 +170,8 @@ def _images(root: Path, folder: str, split: str, cells: dict[str, str], *, deep:
         yield Row(path.relative_to(root).as_posix(), split, folder, 0, cells)
 
 
-def _unique(rows: Iterator[Row], problems: Problems) -> Iterator[Row]:
+def unique(rows: Iterable[Row], problems: Problems) -> Iterator[Row]:
+    """The rows whose image no earlier one lists."""
     seen: dict[str, Row] = {}
     for row in rows:
         first = seen.setdefault(os.path.normpath(row.path), row)
@@ -174,9 +181,10 @@ def _unique(rows: Iterator[Row], problems: Problems) -> Iterator[Row]:
             problems.add(row.file, row.line, f"{row.path} is listed twice, first in {first.file}:{first.line}")
 
 
-def _types(root: Path, rows: Sequence[Row], only: Sequence[str], problems: Problems) -> tuple[list[AttributeType], dict[str, str]]:
+def _types(
+    described: Mapping[str, dict[str, Any]] | None, rows: Sequence[Row], only: Sequence[str], problems: Problems
+) -> tuple[list[AttributeType], dict[str, str]]:
     """The attribute types, and the column of each."""
-    described = _described(root, problems)
     said_by = "." if described is None else "attributes.json"
     names = dict.fromkeys(column for row in rows for column in row.cells if column not in _NO_TYPE)
     if described is None:

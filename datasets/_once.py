@@ -1,4 +1,4 @@
-"""Builds a folder once, however many processes ask for it at the same moment and wherever one of them is killed."""
+"""Builds a folder whole or not at all: once, however many processes ask for it at the same moment, or in a place that a person names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -36,6 +37,23 @@ def build_once(target: Path, build: Callable[[Path], None], *, stale: Callable[[
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     return target
+
+
+@contextlib.contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A temporary folder beside target that takes its place when the block ends without an error.
+
+    target: absent, or an empty folder; FileExistsError otherwise."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise FileExistsError(f"{target} is {'not empty' if target.is_dir() else 'a file'}; name a new folder")
+    target = target.resolve()
+    folder = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+        os.replace(folder, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _ready(target: Path) -> bool:

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench import registry
 from bench.protocol import BadDataError, DataOptions, Dataset, NoDataError, Problem, Schema
 from datasets._index import Index, open_index
-from datasets._once import build_once
+from datasets._once import build_once, new_folder
 from datasets._paths import LINK, leads_out
 
 if TYPE_CHECKING:
     from datasets._dataset import OpenDataset
+
+_ABOUT = "runway.json"  # what the renderer signs its folders with
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,21 @@ def describe(name: str, options: DataOptions) -> DatasetInfo:
     place = _place(name, options)
     index = _sound_index(place, options)
     return DatasetInfo(name, place.source, _data_hash(place, index), index.schema, index.num_images)
+
+
+def render(name: str, options: DataOptions, out: Path | None = None) -> Path:
+    """Renders a data set's stand-in into out, an empty or absent folder, or where a sweep looks for it; returns the folder.
+
+    Raises UnknownNameError, ValueError for a data set or a preset without a stand-in, FileExistsError for an out that is in use."""
+    entry, _ = _known(name, options)
+    if "STANDIN" not in entry.constants:
+        raise ValueError(f"{name} has no stand-in")
+    settings = _settings(name, entry.constants["STANDIN"], options)
+    if out is None:
+        return _rendered(name, settings, options)
+    with new_folder(out) as folder:
+        _render(folder, settings)
+    return out
 
 
 def check(name: str, options: DataOptions) -> list[Problem]:
@@ -108,13 +125,22 @@ def _place(name: str, options: DataOptions) -> _Place:
             raise NoDataError(f"{name} has no stand-in, and --data synthetic allows nothing else")
         if not root.is_dir():
             raise NoDataError(f"{name}: no such folder; give the path of a catalogue, folder:/path/to/catalogue")
-        return _Place(name, "real", root, entry)
+        return _there(name, root, entry, options)
     missing = _missing(root, entry.constants)
     if options.data == "synthetic" or (missing and options.data == "auto"):
-        return _Place(name, "synthetic", _rendered(name, stand_in, options), entry)
+        return _Place(name, "synthetic", _rendered(name, _settings(name, stand_in, options), options), entry)
     if missing:
         raise NoDataError(f"{name}: {missing[0]} is missing under {root}; run 'python -m bench doctor {name}'")
-    return _Place(name, "real", root, entry)
+    return _there(name, root, entry, options)
+
+
+def _there(name: str, root: Path, entry: registry.Entry, options: DataOptions) -> _Place:
+    """Files that were found: real ones, unless the renderer has signed them."""
+    if not (root / _ABOUT).is_file():
+        return _Place(name, "real", root, entry)
+    if options.data == "real":
+        raise NoDataError(f"{name}: {root} holds a rendered stand-in ({_ABOUT}), and --data real allows none")
+    return _Place(name, "synthetic", root, entry)
 
 
 def _missing(root: Path, constants: Mapping[str, Any]) -> list[str]:
@@ -144,7 +170,7 @@ def _sound_index(place: _Place, options: DataOptions) -> Index:
 
 def _stand_in_sources(place: _Place) -> list[str]:
     """The one file that decides what is read of a stand-in in the generic layout: written last, and rendered files never change."""
-    return ["runway.json"] if place.source == "synthetic" and place.entry.constants.get("GENERIC") else []
+    return [_ABOUT] if place.source == "synthetic" and place.entry.constants.get("GENERIC") else []
 
 
 def _sources(entry: registry.Entry, root: Path) -> list[str]:
@@ -171,19 +197,27 @@ def _data_hash(place: _Place, index: Index) -> str:
         files = ImageFiles(place.root, index.image_folder)
         sizes = [files.size(path) for path in index.sample]
         return hashlib.sha256(json.dumps([index.content_hash, sizes]).encode()).hexdigest()
-    renderer = json.loads((place.root / "runway.json").read_text(encoding="utf-8"))
+    renderer = json.loads((place.root / _ABOUT).read_text(encoding="utf-8"))
     return hashlib.sha256(json.dumps([index.content_hash, renderer], sort_keys=True).encode()).hexdigest()
 
 
-def _rendered(name: str, stand_in: Mapping[str, Any], options: DataOptions) -> Path:
-    """The folder of a stand-in, rendered where it is not there yet."""
+def _settings(name: str, stand_in: Mapping[str, Any], options: DataOptions) -> Mapping[str, Any]:
+    """What the renderer is told."""
     if options.preset not in stand_in:
         raise ValueError(f"{name} has no stand-in for preset {options.preset!r}; there are {', '.join(stand_in)}")
-    settings = stand_in[options.preset]
+    settings: Mapping[str, Any] = stand_in[options.preset]
+    return settings
+
+
+def _rendered(name: str, settings: Mapping[str, Any], options: DataOptions) -> Path:
+    """The folder of a stand-in, rendered where it is not there yet."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     target = options.cache_dir / "runway" / f"{name}-{options.preset}-v{_renderer_version()}-{digest}"
+    return build_once(target, lambda folder: _render(folder, settings))
 
-    return build_once(target, lambda folder: registry.load_part("datasets.runway").render(folder, workers=os.cpu_count() or 1, **settings))
+
+def _render(folder: Path, settings: Mapping[str, Any]) -> None:
+    registry.load_part("datasets.runway").render(folder, workers=os.cpu_count() or 1, **settings)
 
 
 def _renderer_version() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +24,32 @@ def rows(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dict[
     """(line, column -> cell) of each row; name is the file's in messages. Every row has file_name; an empty cell is not annotated.
 
     Cells but file_name are text that any terminal takes."""
-    reader = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[path.suffix]
-    for line, cells in reader(path, name, problems):
+    reader = {".csv": delimited, ".jsonl": _jsonl, ".parquet": _parquet}[path.suffix]
+    for line, cells in named(reader(path, name, problems), name, problems):
+        yield line, {printable(column): cell if column == "file_name" else printable(cell) for column, cell in cells.items()}
+
+
+def named(lines: Iterable[tuple[int, dict[str, str]]], name: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows that have a file_name."""
+    for line, cells in lines:
         if not cells.get("file_name"):
             problems.add(name, line, "no file_name")
         else:
-            yield line, {printable(column): cell if column == "file_name" else printable(cell) for column, cell in cells.items()}
+            yield line, cells
 
 
-def _csv(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
+def delimited(
+    path: Path, name: str, problems: Problems, *, delimiter: str = ",", file_column: str = "file_name", advice: str = ""
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, column -> cell) of each row of a text table, in which file_column becomes file_name. advice: what to do without it."""
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        reader = csv.reader(stream, strict=True)
+        reader = csv.reader(stream, strict=True, delimiter=delimiter)
         try:
             header = [column.strip() for column in next(reader, [])]
         except csv.Error as failed:
             problems.fatal(name, 1, f"{failed}; a quotation mark may be missing")
-        _check(header, name, problems)
+        _check(header, name, problems, file_column, advice)
+        header = ["file_name" if column == file_column else column for column in header]
         while True:
             line = reader.line_num + 1
             try:
@@ -87,9 +97,9 @@ def _parquet(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, d
         yield line, {str(column): _cell(value) for column, value in zip(table.columns, values, strict=True)}
 
 
-def _check(columns: list[str], name: str, problems: Problems) -> None:
-    if "file_name" not in columns:
-        problems.fatal(name, 1, f"no column file_name; there are {', '.join(map(str, columns)) or 'none'}")
+def _check(columns: list[str], name: str, problems: Problems, file_column: str = "file_name", advice: str = "") -> None:
+    if file_column not in columns:
+        problems.fatal(name, 1, f"no column {file_column}; there are {', '.join(map(str, columns)) or 'none'}{advice}")
     if len(set(columns)) < len(columns):
         problems.fatal(name, 1, f"a column name occurs twice in {', '.join(map(str, columns))}")
 

@@ -54,6 +54,9 @@ def test_every_command_of_the_help_has_its_module():
         "list": "listing",
         "doctor": "doctor",
         "check": "gate",
+        "data": "data",
+        "merge": "merge",
+        "clean": "clean",
     }.items():
         assert callable(importlib.import_module(f"bench.{module}").command), name
 

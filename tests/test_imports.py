@@ -90,6 +90,8 @@ def test_a_planted_violation_is_found(tmp_path, module, source):
     [
         (["--help"], ("torch", "numpy", "pandas", "rich")),
         (["run", "--help"], ("torch", "numpy", "pandas", "rich")),
+        (["data", "show", "--help"], ("torch", "numpy", "pandas", "rich")),
+        (["clean"], ("torch", "numpy", "pandas", "rich")),
         (["list", "methods"], ("torch", "pandas", "timm")),
         (["status"], ("torch", "pandas", "timm")),
     ],

@@ -1,0 +1,100 @@
+"""Makes a catalogue that folder:PATH reads out of a folder of photos and a table that lies or looks otherwise: another name or place, tabs
+for commas, `;` for `|`, another column for the photo. What the table says is checked by the reader of catalogues itself."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.protocol import BadDataError
+from datasets import _imagefolder, _tables
+from datasets._files import ImageFiles
+from datasets._imagefolder import Row
+from datasets._images import damaged
+from datasets._once import new_folder
+from datasets._schema import Annotations, Problems, printable
+
+PHOTOS = "photos"  # the folder of the catalogue that holds the photos; it is the name of no split
+_TABS = (".tsv", ".tab")
+_ADVICE = "; --file-column NAME says which one names the photo"
+
+
+def import_catalogue(
+    photos: Path,
+    table: Path,
+    out: Path,
+    problems: Problems,
+    *,
+    file_column: str = "file_name",
+    columns: Sequence[str] = (),
+    link: bool = False,
+    skip: bool = False,
+) -> Annotations:
+    """Writes out/photos, out/metadata.csv and out/attributes.json, all or nothing, and returns what they say.
+
+    photos: the folder to which the table's paths are relative; nothing outside it is read. problems: gets every row and photo at fault,
+    by the table's lines. columns: the attribute types; where it is empty, every column that looks like one. link: hard links instead of
+    copies. skip: leave rows at fault out. Raises BadDataError where there are any otherwise, or nothing is left; FileExistsError for an
+    out that is in use, OSError where a photo cannot be copied or linked."""
+    with new_folder(out) as folder:
+        rows = list(_imagefolder.unique(_imagefolder.listed(_lines(table, file_column, problems), table.name, problems), problems))
+        annotations = _imagefolder.annotate([_moved(row) for row in rows], None, columns, problems)
+        good = {row.line for row in rows}
+        for problem in damaged(photos, replace(annotations, paths=[row.path for row in rows])):
+            problems.add(problem.file, problem.line, problem.message)
+            good.discard(problem.line)
+        if problems.count and not skip:
+            raise BadDataError(f"{table}: {problems.count} rows at fault")
+        rows = [row for row in rows if row.line in good]
+        annotations = _imagefolder.annotate([_moved(row) for row in rows], None, columns, problems)
+        _describe(folder, rows, annotations)
+        _place(ImageFiles(photos), folder / PHOTOS, rows, link)
+    return annotations
+
+
+def _lines(table: Path, file_column: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
+    """The table's rows as metadata.csv would have them."""
+    with open(table, "rb") as file:
+        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            problems.fatal(table.name, 1, "is UTF-16; save the table as UTF-8")
+    delimiter = "\t" if table.suffix.lower() in _TABS else ","
+    found = _tables.delimited(table, table.name, problems, delimiter=delimiter, file_column=file_column, advice=_ADVICE)
+    for line, cells in _tables.named(found, table.name, problems):
+        text = "".join([*cells, *cells.values()])
+        if printable(text) != text:
+            problems.add(table.name, line, "is no UTF-8; save the table as UTF-8")
+        else:
+            yield line, {name: cell if name == "file_name" else cell.replace(";", _tables.SEPARATOR) for name, cell in cells.items()}
+
+
+def _moved(row: Row) -> Row:
+    """A row as the catalogue has it."""
+    return replace(row, path=f"{PHOTOS}/{row.path}")
+
+
+def _describe(folder: Path, rows: Sequence[Row], annotations: Annotations) -> None:
+    """metadata.csv with the columns that are types, and attributes.json with their kinds and classes, so that nothing is inferred again."""
+    names = annotations.schema.names
+    splits = any("split" in row.cells or row.split != "train" for row in rows)
+    with open(folder / "metadata.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file_name", *(["split"] if splits else []), *names])
+        for row in rows:
+            cells = [row.cells.get(name, "") for name in names]
+            writer.writerow([_moved(row).path, *([row.split] if splits else []), *cells])
+    types = {kind.name: {"kind": "single" if kind.exclusive else "multi", "values": kind.classes} for kind in annotations.schema}
+    (folder / "attributes.json").write_text(json.dumps({"attribute_types": types}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _place(files: ImageFiles, folder: Path, rows: Sequence[Row], link: bool) -> None:
+    for row in rows:
+        target = folder / row.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if link:
+            os.link(files.located(row.path), target)
+        else:
+            target.write_bytes(files.read(row.path))
