@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import registry
+from bench import registry, turns
 from bench.cli import FAILED, OK
 from bench.protocol import PROTOCOL_VERSION
 from bench.spec import UsageError
@@ -113,7 +113,10 @@ def stale_reason(record: Record) -> str:
 
 
 def held(store: Store) -> str:
-    """Who is using a store, as far as it can be known: a lease with a heartbeat, or jobs in the queue; nothing where nobody is."""
+    """Who is using a store, as far as it can be known: a run on this machine, a lease with a heartbeat, or jobs in the queue; nothing where
+    nobody is."""
+    if turns.in_use(store.root):
+        return "a run is working on it"
     for path in [*store.root.glob("leases/*.json"), *store.root.glob("slurm/*.lease")]:
         age = time.time() - _modified(path)
         if age < _LEASE_SECONDS:

@@ -104,6 +104,16 @@ class Turns:
         self.say(f"{self.store.root}: no locks here ({error.strerror}); a second run of the same cells at the same time does them twice")
 
 
+def in_use(root: Path) -> bool:
+    """Whether another process works on a store; False where that cannot be known."""
+    try:
+        with open(root / "lock", "r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in _TAKEN
+    return False
+
+
 def _places(stage: Stage) -> list[int]:
     """The bytes of the lock's file that stand for a stage, which need not be there."""
     return [int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big") for key in _keys(stage)]

@@ -45,6 +45,15 @@ def write(store: Store, method: str, *, skill: float = 0.5, row: str = "", array
     return record
 
 
+def record(key: str, **fields) -> dict:
+    """A whole record without figures."""
+    texts = ("fit_key", "protocol_id", "method", "row", "dataset", "data_hash", "corruption", "preset", "reason", "predictions_path")
+    numbers = {"label_fraction": 1.0, "severity": 0, "seed": 0, "started": 0.0, "finished": 1.0}
+    tables = {name: {} for name in ("params", "metrics", "per_attribute", "env")}
+    known = {**dict.fromkeys(texts, "x"), **numbers, **tables, "source": "real", "status": "ok"}
+    return {**dict.fromkeys(FIELDS), **known, "schema_version": SCHEMA_VERSION, "key": key, **fields}
+
+
 METHODS = (("floor", "prior"), ("mtss", "teacher"), ("mtss", "student"), ("supervised", ""), ("naver", "lp"), ("jdstyle", "bce"))
 
 

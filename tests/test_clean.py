@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from bench.cli import main
 from bench.store import SCHEMA_VERSION, Store
 
 PLACE = {"split": "test"}
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -198,6 +201,23 @@ def test_a_store_in_use_is_left_alone(store, capsys):
     assert going <= files(store.root)
     old = time.time() - 3600
     os.utime(lease, (old, old))
+    assert clean(store, "--older-than", "0s", "--yes") == 0
+    assert not going & files(store.root)
+
+
+def test_a_run_on_this_machine_uses_a_store(store, capsys):
+    going = leftovers(store)
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pathlib import Path; from bench.plan import Stage; "
+        "from bench.turns import Turns; "
+        f"turns = Turns(Path({str(store.root)!r}), {{}}, print, print); turns.take(Stage('fit', 'k')); print('held', flush=True); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        assert clean(store, "--older-than", "0s", "--yes") == 2
+        assert "is in use (a run is working on it)" in capsys.readouterr().err
+        assert going <= files(store.root)
+        holder.communicate("\n", timeout=30)
     assert clean(store, "--older-than", "0s", "--yes") == 0
     assert not going & files(store.root)
 

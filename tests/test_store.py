@@ -4,18 +4,11 @@ import json
 
 import pytest
 import torch
+from handmade import record
 
-from bench.store import FIELDS, SCHEMA_VERSION, Store, replacing, upgrade
+from bench.store import Store, replacing, upgrade
 
 KEY = "ab" + "0" * 62
-
-
-def record(key=KEY, **fields):
-    texts = ("fit_key", "protocol_id", "method", "row", "dataset", "data_hash", "corruption", "preset", "reason", "predictions_path")
-    numbers = {"label_fraction": 1.0, "severity": 0, "seed": 0, "started": 0.0, "finished": 1.0}
-    tables = {name: {} for name in ("params", "metrics", "per_attribute", "env")}
-    known = {**dict.fromkeys(texts, "x"), **numbers, **tables, "source": "real", "status": "ok"}
-    return {**dict.fromkeys(FIELDS), **known, "schema_version": SCHEMA_VERSION, "key": key, **fields}
 
 
 @pytest.fixture
@@ -24,8 +17,8 @@ def store(tmp_path):
 
 
 def test_a_record_reads_back(store):
-    store.write(record(metrics={"recall@1": 0.5}))
-    assert store.read(KEY) == record(metrics={"recall@1": 0.5})
+    store.write(record(KEY, metrics={"recall@1": 0.5}))
+    assert store.read(KEY) == record(KEY, metrics={"recall@1": 0.5})
     assert store.record_path(KEY) == store.root / "records" / "ab" / f"{KEY}.json"
     assert [each["key"] for each in store.records()] == [KEY]
     assert store.read("cd" + "0" * 62) is None
@@ -34,13 +27,13 @@ def test_a_record_reads_back(store):
 @pytest.mark.parametrize("wrong", [{"extra": 1}, {"metrics": {"f1": float("nan")}}])
 def test_a_record_with_an_unknown_field_or_nan_is_refused(store, wrong):
     with pytest.raises(ValueError, match=r"extra|not JSON compliant"):
-        store.write(record(**wrong))
+        store.write(record(KEY, **wrong))
     assert store.read(KEY) is None
     assert [path for path in store.root.rglob("*") if path.is_file()] == []
 
 
 def test_a_record_without_a_field_is_refused(store):
-    incomplete = record()
+    incomplete = record(KEY)
     del incomplete["metrics"]
     with pytest.raises(ValueError, match="metrics"):
         store.write(incomplete)
@@ -59,7 +52,7 @@ def test_a_damaged_record_is_set_aside_and_counts_as_none(store, text):
 
 def test_a_record_from_the_future_is_named():
     with pytest.raises(ValueError, match="schema_version 99, at most"):
-        upgrade(record(schema_version=99))
+        upgrade(record(KEY, schema_version=99))
 
 
 def test_a_block_that_fails_leaves_the_old_file(tmp_path):

@@ -4,15 +4,17 @@ import json
 import multiprocessing
 import threading
 
-from bench.store import FIELDS, SCHEMA_VERSION, Store
+from handmade import record
+
+from bench.store import Store
 
 PROCESSES, THREADS, ROUNDS = 4, 50, 5
 SHARED = [f"{number:02x}" + "f" * 62 for number in range(5)]
 
 
-def record(key, writer, number):
-    filler = f"{writer} " * 500  # a text that a torn file or a mixture of two writers would show
-    return {**dict.fromkeys(FIELDS), "schema_version": SCHEMA_VERSION, "key": key, "status": "ok", "attempt": number, "reason": filler}
+def written(key, writer, number):
+    """With a text that a torn file or a mixture of two writers would show."""
+    return record(key, attempt=number, reason=f"{writer} " * 500)
 
 
 def write_all(root, process, together):
@@ -23,8 +25,8 @@ def write_all(root, process, together):
         store, writer = Store(root), process * THREADS + thread
         gate.wait()
         for number in range(ROUNDS):
-            store.write(record(f"{writer:02x}{number:02x}" + "0" * 60, writer, number))
-            store.write(record(SHARED[number % len(SHARED)], writer, number))
+            store.write(written(f"{writer:02x}{number:02x}" + "0" * 60, writer, number))
+            store.write(written(SHARED[number % len(SHARED)], writer, number))
 
     together.wait()
     threads = [threading.Thread(target=work, args=(thread,)) for thread in range(THREADS)]
