@@ -24,6 +24,8 @@ def command(options: argparse.Namespace) -> int:
             print(f"{name}: {problem}")
         if len(problems) > _SHOWN:
             print(f"{name}: and {len(problems) - _SHOWN} more")
+        for note in part.absent(name, data):
+            print(f"{name}: {note}")
         print(f"{name}: {'ok' if not problems else f'{len(problems)} problems'}")
         worst = FAILED if problems else worst
     return worst

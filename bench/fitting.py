@@ -87,7 +87,7 @@ def _training_data(dataset: Dataset, data: DataSpec, settings: Settings) -> Trai
     other = planned(data.pool, data.pool_hash, settings)
     splits = [split for split in ("train", "unlabeled") if other.num_images.get(split)]
     pool = [other.examples(split, image_size=data.image_size) for split in splits]
-    return replace(found, extra=tuple(replace(examples, labels={}) for examples in pool))
+    return replace(found, extra=tuple(replace(examples, labels={}, landmarks=None) for examples in pool))
 
 
 def _label_set(data: DataSpec) -> dict[str, Any]:

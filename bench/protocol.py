@@ -59,22 +59,27 @@ class Schema:
 
 class Batch(NamedTuple):
     """Images with their labels. images: uint8 (B, 3, H, W). labels: type -> int8 (B, C), empty where unlabelled.
-    positions: int64 (B,), into the examples that the batch came from."""
+    positions: int64 (B,), into the examples that the batch came from. landmarks: as in Examples, (B, L, 3), or None."""
 
     images: Tensor
     labels: dict[str, Tensor]
     positions: Tensor
+    landmarks: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Examples:
     """Some rows of a pixel cache. pixels: uint8 (M, H, W, 3), usually a memory map. rows: int64 (N,) into pixels.
-    labels: type -> int8 (N, C), an empty dict for unlabelled examples. keys: uint64 (N,), stable over runs and machines."""
+    labels: type -> int8 (N, C), an empty dict for unlabelled examples. keys: uint64 (N,), stable over runs and machines.
+    landmarks: float32 (N, L, 3), or None where the data set has none, and for unlabelled examples. Each is visibility (1, or 0 where it
+    is occluded, outside or absent, with 0 for x and y, too), and x and y in [0, 1] of the image as it is seen, from its left and upper
+    edge. They come in pairs: left, then right."""
 
     pixels: np.ndarray
     rows: np.ndarray
     labels: Mapping[str, np.ndarray]
     keys: np.ndarray
+    landmarks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -91,7 +96,8 @@ class Examples:
 
         images = torch.from_numpy(self.images(index)).permute(0, 3, 1, 2)  # (B, H, W, 3) -> (B, 3, H, W), channels last in memory
         labels = {name: torch.from_numpy(values[index]) for name, values in self.labels.items()}
-        return Batch(images, labels, torch.from_numpy(index))
+        landmarks = None if self.landmarks is None else torch.from_numpy(self.landmarks[index])
+        return Batch(images, labels, torch.from_numpy(index), landmarks)
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ class Dataset(Protocol):
 
     name: str
     source: Literal["real", "synthetic"]
-    data_hash: str  # of schema, splits, labels, boxes and paths (and of the renderer, where synthetic)
+    data_hash: str  # of schema, splits, labels, boxes, landmarks and paths (and of the renderer, where synthetic)
     schema: Schema
     num_images: Mapping[str, int]  # split -> count
 

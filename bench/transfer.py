@@ -43,7 +43,9 @@ class Transfer:
         carries = np.stack([shown[:, list(columns)].any(axis=1) for columns in self.target_columns], axis=1)  # (N, shared)
         kept = np.flatnonzero(carries.sum(axis=1) == 1)
         labels = np.where(carries[kept], POSITIVE, NEGATIVE).astype(np.int8)
-        return replace(examples, rows=examples.rows[kept], keys=examples.keys[kept], labels={SHARED_TYPE: labels})
+        landmarks = None if examples.landmarks is None else examples.landmarks[kept]
+        rows, keys = examples.rows[kept], examples.keys[kept]
+        return replace(examples, rows=rows, keys=keys, labels={SHARED_TYPE: labels}, landmarks=landmarks)
 
     def predict(self, predict: Callable[[Tensor], dict[str, Tensor]]) -> Callable[[Tensor], dict[str, Tensor]]:
         """The method's prediction over the shared classes."""

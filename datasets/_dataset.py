@@ -14,7 +14,7 @@ from bench.protocol import SPLITS, DataOptions, Examples, Problem, TrainingData
 from datasets import _index, _splits
 from datasets._decode import crop, decode
 from datasets._files import ImageFiles
-from datasets._images import PixelCache, pixel_cache
+from datasets._images import PixelCache, landmarks_seen, pixel_cache
 from datasets._schema import Annotations
 
 
@@ -129,4 +129,6 @@ class OpenDataset:
         cache = self._pixels[image_size]
         rows = rows[cache.valid[rows]]
         shown = {name: values[rows] for name, values in self.annotations.labels.items()} if labels else {}
-        return Examples(cache.pixels, rows, shown, self._keys[rows])
+        points = self.annotations.landmarks if labels else None
+        landmarks = None if points is None or cache.crops is None else landmarks_seen(points[rows], cache.crops[rows])
+        return Examples(cache.pixels, rows, shown, self._keys[rows], landmarks)

@@ -61,12 +61,21 @@ def crop_and_resize(image: np.ndarray, box: np.ndarray | None, size: int) -> np.
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def crop(image: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """The part of an image (H, W, 3) in a box (half-open x1, y1, x2, y2), clipped to the image; an empty one means the whole image."""
+def part_seen(image: np.ndarray, box: np.ndarray | None) -> tuple[int, int, int, int]:
+    """The half-open x1, y1, x2, y2 that a box cuts out of an image (H, W, 3), clipped to it; no box, or an empty one, means all of it."""
     height, width = image.shape[:2]
-    x1, x2 = (min(max(int(x), 0), width) for x in box[::2])
-    y1, y2 = (min(max(int(y), 0), height) for y in box[1::2])
-    return image[y1:y2, x1:x2] if x1 < x2 and y1 < y2 else image
+    if box is not None:
+        x1, x2 = (min(max(int(x), 0), width) for x in box[::2])
+        y1, y2 = (min(max(int(y), 0), height) for y in box[1::2])
+        if x1 < x2 and y1 < y2:
+            return x1, y1, x2, y2
+    return 0, 0, width, height
+
+
+def crop(image: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The part of an image (H, W, 3) that part_seen tells."""
+    x1, y1, x2, y2 = part_seen(image, box)
+    return image[y1:y2, x1:x2]
 
 
 def _header(data: bytes, path: str) -> _Header:

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from bench.protocol import BadDataError, Problem
-from datasets._decode import crop_and_resize, decode
+from datasets._decode import crop_and_resize, decode, part_seen
 from datasets._files import ImageError, ImageFiles
 from datasets._once import build_once
 from datasets._schema import Annotations, printable, refuse
@@ -25,11 +25,13 @@ _SAMPLE = 512  # images whose file sizes are compared when a finished cache is o
 
 
 class PixelCache(NamedTuple):
-    """pixels: uint8 (N, S, S, 3), RGB. valid: bool (N,), False where the image is damaged. problems: what is damaged."""
+    """pixels: uint8 (N, S, S, 3), RGB. valid: bool (N,), False where the image is damaged. problems: what is damaged.
+    crops: int32 (N, 4), the half-open x1, y1, x2, y2 of each image that its pixels show; None where the rows have no landmarks."""
 
     pixels: np.memmap
     valid: np.ndarray
     problems: tuple[Problem, ...]
+    crops: np.ndarray | None = None
 
 
 def pixel_cache(
@@ -61,7 +63,17 @@ def pixel_cache(
         refuse(name, problems, len(problems))
     valid = np.ones(len(annotations), bool)
     valid[[row for row, _ in faults]] = False
-    return PixelCache(np.load(target / "pixels.npy", mmap_mode="r"), valid, problems)
+    crops = None if annotations.landmarks is None else np.load(target / "crops.npy", allow_pickle=False)
+    return PixelCache(np.load(target / "pixels.npy", mmap_mode="r"), valid, problems, crops)
+
+
+def landmarks_seen(landmarks: np.ndarray, crops: np.ndarray) -> np.ndarray:
+    """Landmarks int32 (N, L, 3) of whole images -> float32 (N, L, 3) as bench.protocol.Examples has them, in the parts crops (N, 4) of
+    the images. A pixel's landmark lies at its centre; one outside the part is not visible."""
+    corner, size = crops[:, None, :2], np.maximum(crops[:, None, 2:] - crops[:, None, :2], 1)
+    places = (landmarks[..., 1:] + (0.5 - corner)) / size  # (N, L, 2)
+    visible = (landmarks[..., :1] == 1) & ((places > 0) & (places < 1)).all(axis=2, keepdims=True)
+    return np.concatenate([visible, np.where(visible, places, 0)], axis=2, dtype=np.float32)
 
 
 def damaged(root: Path, annotations: Annotations) -> Iterator[Problem]:
@@ -88,13 +100,14 @@ def _build(folder: Path, files: ImageFiles, annotations: Annotations, name: str,
     shape = (len(annotations), image_size, image_size, 3)
     pixels = np.lib.format.open_memmap(folder / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
     _reserve(folder / "pixels.npy")
-    sizes = np.full(len(annotations), -1, np.int64)
+    sizes, crops = np.full(len(annotations), -1, np.int64), np.zeros((len(annotations), 4), np.int32)
 
     def fill(row: int) -> str:
         path = annotations.paths[row]
         sizes[row] = files.size(path)
         box = None if annotations.boxes is None else annotations.boxes[row]
-        pixels[row] = crop_and_resize(decode(files.read(path), path), box, image_size)
+        image = decode(files.read(path), path)
+        pixels[row], crops[row] = crop_and_resize(image, box, image_size), part_seen(image, box)
         return ""
 
     faults = [(row, message) for row, message in _each(len(annotations), fill) if message]
@@ -103,6 +116,8 @@ def _build(folder: Path, files: ImageFiles, annotations: Annotations, name: str,
         raise BadDataError(f"{name}: none of its {len(annotations)} images can be read: {first}")
     pixels.flush()
     np.save(folder / "sizes.npy", sizes)
+    if annotations.landmarks is not None:
+        np.save(folder / "crops.npy", crops)
     (folder / "faults.json").write_text(json.dumps(faults), encoding="utf-8")
 
 

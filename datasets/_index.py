@@ -80,6 +80,7 @@ def read_annotations(index: Index) -> Annotations:
         where_line=array("where_line"),
         boxes=array("boxes") if meta["boxes"] else None,
         folder=meta["folder"],
+        landmarks=array("landmarks") if meta["landmarks"] else None,
     )
 
 
@@ -108,6 +109,7 @@ def _build(folder: Path, entry: registry.Entry, root: Path) -> None:
         problems.fatal(".", 0, f"no training images; {reason}")
     arrays = {"splits": found.splits, "where_file": found.where_file, "where_line": found.where_line, "keys": image_keys(found.paths)}
     arrays |= {} if found.boxes is None else {"boxes": found.boxes}
+    arrays |= {} if found.landmarks is None else {"landmarks": found.landmarks}
     arrays |= {f"labels-{place}": found.labels[kind.name] for place, kind in enumerate(found.schema)}
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values, allow_pickle=False)
@@ -120,6 +122,7 @@ def _build(folder: Path, entry: registry.Entry, root: Path) -> None:
         "files": list(found.files),
         "folder": found.folder,
         "boxes": found.boxes is not None,
+        "landmarks": found.landmarks is not None,
         "sample": [found.paths[row] for row in range(0, len(found), max(1, len(found) // _SAMPLE))],
         "problems": [(problem.file, problem.line, problem.message) for problem in problems.found],
         "num_problems": problems.count,

@@ -34,6 +34,14 @@ def rows(root: Path, file: str, problems: Problems, *, num_fields: int) -> Itera
             problems.add(file, line, f"{len(fields)} fields, expected {num_fields}")
 
 
+def ragged_rows(root: Path, file: str, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+    """(line, fields) of each row, however many; the first field is a path, which may hold blanks."""
+    for line, raw in _lines(root, file, problems):
+        parts = _PATH_WITH_BLANKS.match(raw.strip())
+        fields = [parts[1], *parts[2].split()] if parts else raw.split()
+        yield line, _texts(fields)
+
+
 def label_rows(root: Path, file: str, problems: Problems, num_labels: int) -> Iterator[tuple[list[int], list[str], np.ndarray]]:
     """(lines, paths, int8 (L, num_labels)) of the well-formed rows, some thousands at a time.
 

@@ -103,6 +103,17 @@ def check(name: str, options: DataOptions) -> list[Problem]:
     return [*problems.found, *more, *damaged(root, annotations)]
 
 
+def absent(name: str, options: DataOptions) -> list[str]:
+    """One line for each file that a data set may be without, and is."""
+    entry, root = _known(name, options)
+    optional = [file.split("|") for file in entry.constants.get("OPTIONAL", ())] if root.is_dir() else []
+    return [
+        f"{' or '.join(files)}: absent, and the data set can do without"
+        for files in optional
+        if not any((root / f).exists() for f in files)
+    ]
+
+
 def _known(name: str, options: DataOptions) -> tuple[registry.Entry, Path]:
     """What is registered under a name, and the root of its real files."""
     key, colon, path = name.partition(":")
@@ -174,12 +185,14 @@ def _stand_in_sources(place: _Place) -> list[str]:
 
 
 def _sources(entry: registry.Entry, root: Path) -> list[str]:
-    """The files and folders that decide what is read: those of REQUIRED that are files, or what the loader of a generic layout says."""
+    """The files and folders that decide what is read: those of REQUIRED and OPTIONAL that are files, or what the loader of a generic
+    layout says."""
     required = [file.split("|") for file in entry.constants.get("REQUIRED", ())]
     if not required or entry.constants.get("GENERIC"):
         found: list[str] = registry.load("datasets", entry.name).sources(root)
         return found
-    there = [next((file for file in files if (root / file).exists()), files[0]) for files in required]
+    optional = [file.split("|") for file in entry.constants.get("OPTIONAL", ())]
+    there = [next((file for file in files if (root / file).exists()), files[0]) for files in [*required, *optional]]
     return [file for file in there if (root / file).is_file()]
 
 

@@ -24,6 +24,7 @@ class Annotations:
 
     paths: as the lists spell them, relative to the folder `folder` of the data set's root. boxes: int32 (N, 4), half-open
     x1, y1, x2, y2 counted from 0; x2 <= x1 or y2 <= y1 means the whole image; None where no row has a box.
+    landmarks: int32 (N, L, 3): 1 or 0 for visible or not, x and y in pixels of the whole image, counted from 0; None where there are none.
     splits: int8 (N,), an index into SPLITS. labels: type -> int8 (N, C). where_file: int16 (N,) into files, where_line: int32 (N,)."""
 
     schema: Schema
@@ -35,6 +36,7 @@ class Annotations:
     where_line: np.ndarray
     boxes: np.ndarray | None = None
     folder: str = ""
+    landmarks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.splits)
@@ -53,6 +55,7 @@ class Annotations:
             where_file=self.where_file[rows],
             where_line=self.where_line[rows],
             boxes=None if self.boxes is None else self.boxes[rows],
+            landmarks=None if self.landmarks is None else self.landmarks[rows],
         )
 
 
@@ -135,12 +138,13 @@ def schema_from_json(types: list[dict[str, Any]]) -> Schema:
 
 
 def content_hash(annotations: Annotations) -> str:
-    """sha256 hex of schema, paths, splits, boxes and labels; where they were written down does not count."""
+    """sha256 hex of schema, paths, splits, boxes, labels and landmarks; where they were written down does not count."""
     digest = hashlib.sha256(json.dumps([schema_to_json(annotations.schema), annotations.folder], sort_keys=True).encode())
     digest.update(joined(annotations.paths))
     arrays = [annotations.splits.astype(np.int8)]
     arrays += [] if annotations.boxes is None else [annotations.boxes.astype("<i4")]
     arrays += [annotations.labels[kind.name].astype(np.int8, copy=False) for kind in annotations.schema]
+    arrays += [] if annotations.landmarks is None else [annotations.landmarks.astype("<i4", copy=False)]
     for array in arrays:
         digest.update(f"{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)

@@ -3,7 +3,7 @@
 Reads `Anno_coarse/` (older releases: `Anno/`), `Eval/list_eval_partition.txt` and `Img/img/`. Attributes are marked 1, -1 or 0;
 0 stays unknown. Six types: the category, of which one holds, and texture, fabric, shape, part and style. Names in
 `list_category_cloth.txt` that no image carries are left out: 46 of the 50 remain. Boxes hold their last pixel; a list in which no
-coordinate is 0 counts from 1."""
+coordinate is 0 counts from 1. Landmarks, whose list may be absent, count as boxes do; those marked occluded or cut off are not visible."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ REQUIRED = (
     "Anno_coarse/list_bbox.txt|Anno/list_bbox.txt",
     "Eval/list_eval_partition.txt",
 )
+OPTIONAL = ("Anno_coarse/list_landmarks.txt|Anno/list_landmarks.txt",)
 REQUEST = "https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/AttributePrediction.html"
 STANDIN = {
     "tiny": {"layout": "deepfashion", "num": {"train": 6000, "val": 600, "test": 1200}, "long_side": 80, "seed": 0},
@@ -43,6 +44,10 @@ SHARED = (
     },
 )
 _, ATTR_CLOTH, ATTR_IMG, CATEGORY_CLOTH, CATEGORY_IMG, BBOX, PARTITION = REQUIRED
+(LANDMARKS,) = OPTIONAL
+# clothes type (upper body, lower body, full body) -> the places of its landmarks among these eight: left and right collar, left and right
+# sleeve, left and right waistline, left and right hem
+PLACES = {"1": (0, 1, 2, 3, 6, 7), "2": (4, 5, 6, 7), "3": (0, 1, 2, 3, 4, 5, 6, 7)}
 TYPES = {1: "texture", 2: "fabric", 3: "shape", 4: "part", 5: "style"}
 
 
@@ -51,7 +56,9 @@ def read(root: Path, problems: Problems) -> Annotations:
     rows = _Rows(root, problems)
     categories = [fields[0] for _, fields in _lists.rows(root, rows.file(CATEGORY_CLOTH), problems, num_fields=2)]
     category = rows.integers(CATEGORY_IMG, 1, lambda values: _category_fault(values[0], len(categories)))[:, 0]
-    boxes = _half_open(rows.integers(BBOX, 4))
+    corners = rows.integers(BBOX, 4)
+    first = _first(corners)
+    landmarks = rows.landmarks(first)
     attributes = _attributes(root, rows.file(ATTR_CLOTH), problems)
     used = [number for number in range(1, len(categories) + 1) if (category == number).any()]
     names = {"category": [categories[number - 1] for number in used], **attributes}
@@ -67,7 +74,8 @@ def read(root: Path, problems: Problems) -> Annotations:
     rows.fill(labels, attributes)
     where_file = np.zeros(len(rows.lines), np.int16)
     files = (rows.file(PARTITION),)
-    found = Annotations(schema, rows.paths, rows.splits, labels, files, where_file, rows.lines, boxes=boxes, folder="Img")
+    facts = (schema, rows.paths, rows.splits, labels, files, where_file, rows.lines)
+    found = Annotations(*facts, boxes=_half_open(corners, first), folder="Img", landmarks=landmarks)
     return found if rows.whole.all() else found.take(np.flatnonzero(rows.whole))
 
 
@@ -131,6 +139,21 @@ class _Rows:
                 labels[name][rows] = values[good][:, column] if not good.all() else values[:, column]
         self._close(file, seen)
 
+    def landmarks(self, first: int) -> np.ndarray | None:
+        """int32 (N, 8, 3), x and y counted from 0; None where the list is absent or shows no landmark. first: what it counts from."""
+        file, seen = self.file(LANDMARKS), np.zeros(len(self.paths), bool)
+        if not (self.root / file).exists():
+            return None
+        found = np.zeros((len(self.paths), 8, 3), np.int32)
+        for line, (path, *texts) in _lists.ragged_rows(self.root, file, self.problems):
+            message, points = _points(texts)
+            if message:
+                self.problems.add(file, line, message)
+            elif (row := self._position(file, line, path, seen)) is not None:
+                found[row, PLACES[texts[0]]] = [(1, x - first, y - first) if visibility == 0 else (0, 0, 0) for visibility, x, y in points]
+        self._close(file, seen)
+        return found if found[..., 0].any() else None
+
     def _position(self, file: str, line: int, path: str, seen: np.ndarray) -> int | None:
         row = self.row.get(path)
         if row is None:
@@ -163,8 +186,36 @@ def _category_fault(number: int, num_categories: int) -> str:
     return "" if 1 <= number <= num_categories else f"category {number}, expected 1 to {num_categories}"
 
 
-def _half_open(boxes: np.ndarray) -> np.ndarray:
-    """Corners that hold their last pixel, counted from 1 or from 0 -> half-open, counted from 0; all 0 where there is no area."""
-    real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    first = 0 if (boxes[real, :2] == 0).any() else 1
+def _points(texts: list[str]) -> tuple[str, list[tuple[int, int, int]]]:
+    """What is wrong with the fields behind a path, or "", and the (visibility, x, y) in them. A variation may follow the clothes type."""
+    if not texts or texts[0] not in PLACES:
+        return f"clothes type {texts[0] if texts else ''!r}, expected 1, 2 or 3", []
+    num, given = len(PLACES[texts[0]]), texts[1 + (len(texts) - 1) % 3 :]
+    if len(given) != 3 * num or (len(texts) - 1) % 3 == 2:
+        return f"{len(texts) - 1} fields behind clothes type {texts[0]}, expected {num} times visibility, x and y", []
+    try:
+        values = [int(text) for text in given]
+    except ValueError:
+        return f"{' '.join(given)!r}, expected {len(given)} integers", []
+    points = list(zip(values[::3], values[1::3], values[2::3], strict=True))
+    for visibility, x, y in points:
+        if visibility not in (0, 1, 2):
+            return f"visibility {visibility}, expected 0, 1 or 2", []
+        if max(abs(x), abs(y)) >= 2**31 - 1:
+            return f"'{x} {y}' holds a number that is too large", []
+    return "", points
+
+
+def _real(boxes: np.ndarray) -> np.ndarray:
+    return np.asarray((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+
+
+def _first(boxes: np.ndarray) -> int:
+    """What the boxes' coordinates count from."""
+    return 0 if (boxes[_real(boxes), :2] == 0).any() else 1
+
+
+def _half_open(boxes: np.ndarray, first: int) -> np.ndarray:
+    """Corners that hold their last pixel, counted from first -> half-open, counted from 0; all 0 where there is no area."""
+    real = _real(boxes)
     return np.where(real[:, None], boxes + np.array([-first, -first, 1 - first, 1 - first], np.int32), 0).astype(np.int32)

@@ -2,6 +2,8 @@
 
 from planted import bench, catalogue
 
+from datasets.runway import render
+
 
 def test_a_sound_catalogue_is_ok(tmp_path):
     done = bench("doctor", f"folder:{catalogue(tmp_path / 'photos')}", cwd=tmp_path, plugins=tmp_path)
@@ -47,3 +49,13 @@ def test_a_folder_without_a_path_says_what_is_expected(tmp_path):
     done = bench("doctor", "folder", cwd=tmp_path, plugins=tmp_path)
     assert done.returncode == 2
     assert "folder needs a path" in done.stderr
+
+
+def test_a_file_that_may_be_absent_is_named_and_costs_nothing(tmp_path):
+    render(tmp_path / "deepfashion", "deepfashion", num={"train": 6, "val": 2, "test": 2}, long_side=32, seed=0)
+    ask = ("doctor", "deepfashion", "--data-root", tmp_path)
+    assert bench(*ask, cwd=tmp_path, plugins=tmp_path).stdout == "deepfashion: ok\n"
+    (tmp_path / "deepfashion/Anno_coarse/list_landmarks.txt").unlink()
+    done = bench(*ask, cwd=tmp_path, plugins=tmp_path)
+    file = "Anno_coarse/list_landmarks.txt or Anno/list_landmarks.txt"
+    assert (done.returncode, done.stdout) == (0, f"deepfashion: {file}: absent, and the data set can do without\ndeepfashion: ok\n")

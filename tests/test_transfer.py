@@ -1,5 +1,7 @@
 """Trained on one data set, tested on another: the shared classes, the images kept, the scores folded."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -33,8 +35,11 @@ def test_classes_are_those_that_both_have(shared):
 def test_images_with_exactly_one_shared_class_are_kept(shared):
     pattern = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, -1, -1], [1, 1, 0], [0, 1, -1]], dtype=np.int8)
     labels = {"size": np.zeros((6, 2), dtype=np.int8), "pattern": pattern}
-    given = Examples(np.zeros((9, 4, 4, 3), dtype=np.uint8), np.arange(6) + 3, labels, np.arange(6, dtype=np.uint64))
+    points = np.arange(6 * 2 * 3, dtype=np.float32).reshape(6, 2, 3)
+    given = Examples(np.zeros((9, 4, 4, 3), dtype=np.uint8), np.arange(6) + 3, labels, np.arange(6, dtype=np.uint64), points)
     found = shared.examples(given)
+    assert np.array_equal(found.landmarks, points[[0, 1, 5]])
+    assert shared.examples(replace(given, landmarks=None)).landmarks is None
     assert found.rows.tolist() == [3, 4, 8]
     assert found.keys.tolist() == [0, 1, 5]
     assert {name: values.tolist() for name, values in found.labels.items()} == {"shared": [[0, 1], [1, 0], [1, 0]]}

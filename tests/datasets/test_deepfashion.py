@@ -147,3 +147,73 @@ def test_a_list_that_cannot_be_understood_ends_reading(deepfashion, name, line, 
     with pytest.raises(BadDataError) as caught:
         read(deepfashion.root)
     assert str(caught.value) == expected
+
+
+UPPER = "1  0 005 006  0 015 006  1 002 012  2 000 000  0 004 020  0 016 021"
+LOWER = "2  0 004 003  0 016 003  0 004 020  1 016 021"
+FULL = "3  0 001 001  0 002 002  0 003 003  0 004 004  0 005 005  0 006 006  0 007 007  0 008 008"
+
+
+def test_without_a_list_there_are_no_landmarks(deepfashion):
+    found, problems = read(deepfashion.root)
+    assert (found.landmarks, problems) == (None, [])
+
+
+@pytest.mark.parametrize("anno", ["Anno_coarse", "Anno"])
+def test_landmarks_go_to_the_places_of_their_type_of_clothes(data_root, make_deepfashion, anno):
+    made = make_deepfashion(data_root / "deepfashion", anno)
+    made.write("list_landmarks.txt", [UPPER, LOWER, FULL, *[FULL] * 17])
+    found, problems = read(made.root)
+    assert problems == []
+    assert (found.landmarks.shape, found.landmarks.dtype) == ((20, 8, 3), np.int32)
+    unseen = [0, 0, 0]
+    # boxes, and so landmarks, are counted from 1 here
+    assert found.landmarks[0].tolist() == [[1, 4, 5], [1, 14, 5], unseen, unseen, unseen, unseen, [1, 3, 19], [1, 15, 20]]
+    assert found.landmarks[1].tolist() == [unseen, unseen, unseen, unseen, [1, 3, 2], [1, 15, 2], [1, 3, 19], unseen]
+    assert found.landmarks[2].tolist() == [[1, i, i] for i in range(8)]
+
+
+def test_landmarks_count_from_0_where_boxes_do(deepfashion):
+    deepfashion.write("list_bbox.txt", ["000 000 019 009"] * 20)
+    deepfashion.write("list_landmarks.txt", [FULL] * 20)
+    found, _ = read(deepfashion.root)
+    assert found.landmarks[0].tolist() == [[1, i, i] for i in range(1, 9)]
+
+
+def test_a_variation_may_follow_the_type_of_clothes(deepfashion):
+    deepfashion.write("list_landmarks.txt", [UPPER, LOWER, FULL] * 6 + [UPPER] * 2)
+    plain, _ = read(deepfashion.root)
+    deepfashion.write("list_landmarks.txt", [f"{row[0]} 2 {row[1:]}" for row in [UPPER, LOWER, FULL] * 6 + [UPPER] * 2])
+    varied, problems = read(deepfashion.root)
+    assert problems == []
+    assert np.array_equal(varied.landmarks, plain.landmarks)
+
+
+def test_a_list_that_shows_no_landmark_is_none(deepfashion):
+    deepfashion.write("list_landmarks.txt", ["2  2 000 000  2 000 000  1 004 004  2 000 000"] * 20)
+    found, problems = read(deepfashion.root)
+    assert (found.landmarks, problems) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{path} 4 0 1 1", "clothes type '4', expected 1, 2 or 3"),
+        ("{path}", "clothes type '', expected 1, 2 or 3"),
+        ("{path} 2 0 1 1 0 1 1 0 1 1", "9 fields behind clothes type 2, expected 4 times visibility, x and y"),
+        ("{path} 2 0 1 1 0 1 1 0 1 1 0 1", "11 fields behind clothes type 2, expected 4 times visibility, x and y"),
+        ("{path} 1 " + FULL[3:], "24 fields behind clothes type 1, expected 6 times visibility, x and y"),
+        ("{path} 2 0 1 1 0 1 1 0 1 1 0 x 1", "'0 1 1 0 1 1 0 1 1 0 x 1', expected 12 integers"),
+        ("{path} 2 0 1 1 3 1 1 0 1 1 0 1 1", "visibility 3, expected 0, 1 or 2"),
+        ("{path} 2 0 1 1 0 9999999999 1 0 1 1 0 1 1", "'9999999999 1' holds a number that is too large"),
+    ],
+)
+def test_a_damaged_line_of_the_landmarks(deepfashion, text, expected):
+    deepfashion.write("list_landmarks.txt", [f"2  0 {i:03d} 003  0 016 003  0 004 020  1 016 021" for i in range(1, 21)])
+    path = deepfashion.paths[1]
+    deepfashion.edit("list_landmarks.txt", 4, text.format(path=path))
+    found, problems = read(deepfashion.root)
+    file = "Anno_coarse/list_landmarks.txt"
+    assert problems == [f"{file}:4: {expected}", f"Eval/list_eval_partition.txt:4: {path} has no sound line in {file}"]
+    assert found.paths == [other for other in deepfashion.paths if other != path]
+    assert found.landmarks[:, 4, 1].tolist() == [0, *range(2, 20)]  # rows stay with their landmarks

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from bench.protocol import BadDataError, Problem
 from datasets import deepfashion as loader
-from datasets._images import _reserve, damaged, pixel_cache, slug
+from datasets._images import _reserve, damaged, landmarks_seen, pixel_cache, slug
 from datasets._schema import Problems
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -200,3 +201,67 @@ def test_faults_are_kept_as_json(deepfashion, annotations, tmp_path):
     build(deepfashion, annotations, tmp_path, on_bad="skip")
     (folder,) = (tmp_path / "cache/pixels").glob("deepfashion-16-*/")
     assert [row for row, _ in json.loads((folder / "faults.json").read_text())] == [5]
+
+
+def test_landmarks_by_hand():
+    """A crop of 10 x 20 pixels at (5, 10): a pixel's landmark lies at its centre, and what the crop does not show is not visible."""
+    landmarks = np.array([[[1, 5, 10], [1, 14, 29], [1, 4, 15], [1, 15, 15], [0, 8, 15], [1, 7, 30]]], np.int32)
+    found = landmarks_seen(landmarks, np.array([[5, 10, 15, 30]], np.int32))
+    assert found.dtype == np.float32
+    expected = [[1, 0.5 / 10, 0.5 / 20], [1, 9.5 / 10, 19.5 / 20], [0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+    np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ([10, 5, 20, 25], [10, 5, 20, 25]),
+        ([-4, 5, 60, 25], [0, 5, 40, 25]),  # clipped to the picture of 40 x 30
+        ([0, 0, 0, 0], [0, 0, 40, 30]),  # no box: all of it
+        ([50, 0, 60, 10], [0, 0, 40, 30]),
+    ],
+)
+def test_crops_are_kept_for_landmarks(deepfashion, annotations, tmp_path, box, expected):
+    boxes, points = np.tile(np.array(box, np.int32), (20, 1)), np.ones((20, 8, 3), np.int32)
+    for _ in ("built", "opened"):
+        cache = build(deepfashion, replace(annotations, boxes=boxes, landmarks=points), tmp_path)
+        assert cache.crops.tolist() == [expected] * 20
+    assert build(deepfashion, replace(annotations, boxes=boxes), tmp_path, data_hash="other").crops is None
+
+
+def test_a_landmark_of_a_rendered_photo_lies_where_it_was_put(tmp_path):
+    """A dot painted on the file where the list says is the reddest place of the cached picture at the landmark's x and y."""
+    import cv2
+
+    from datasets.runway import render
+
+    render(tmp_path, "deepfashion", num={"train": 40}, long_side=120, seed=0)
+    found = loader.read(tmp_path, Problems())
+    raw = {line.split()[0]: line.split()[2:] for line in (tmp_path / "Anno_coarse/list_landmarks.txt").read_text().splitlines()[2:]}
+    checked = 0
+    for row, path in enumerate(found.paths):
+        values = list(map(int, raw[path]))
+        shown = [(x, y) for visibility, x, y in zip(values[::3], values[1::3], values[2::3], strict=True) if visibility == 0]
+        # the list's landmarks in its own order are those that were read, counted from 0
+        assert [(x - 1, y - 1) for x, y in shown] == [(x, y) for visibility, x, y in found.landmarks[row].tolist() if visibility]
+        picture = cv2.imread(str(tmp_path / "Img" / path)) // 4
+        x1, y1, x2, y2 = found.boxes[row]
+        inside = [(x, y) for x, y in shown if x1 + 3 < x < x2 - 3 and y1 + 3 < y < y2 - 3]
+        if inside:
+            x, y = inside[row % len(inside)]
+            cv2.circle(picture, (x - 1, y - 1), 2, (0, 0, 255), -1)
+            checked += 1
+        assert cv2.imwrite(
+            str(tmp_path / "Img" / path), picture, [cv2.IMWRITE_JPEG_QUALITY, 100, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
+        )
+    assert checked > 20
+    cache = pixel_cache(tmp_path, found, name="deepfashion", image_size=96, cache_dir=tmp_path / "cache", data_hash="h")
+    seen = landmarks_seen(found.landmarks, cache.crops)
+    near = 0
+    for row in range(len(found)):
+        red = cache.pixels[row, ..., 0].astype(float) - cache.pixels[row, ..., 1:].mean(axis=2)
+        if red.max() > 120:
+            rows, columns = np.nonzero(red > 0.7 * red.max())
+            place = np.array([columns.mean() + 0.5, rows.mean() + 0.5]) / 96
+            near += np.abs(seen[row, :, 1:] - place)[seen[row, :, 0] == 1].max(axis=1).min() < 1.5 / 96
+    assert near == checked

@@ -22,11 +22,14 @@ def annotations():
 
 
 def test_take_keeps_rows_together():
-    taken = annotations().take(np.array([1]))
+    points = np.arange(12, dtype=np.int32).reshape(2, 2, 3)
+    taken = replace(annotations(), landmarks=points).take(np.array([1]))
     assert taken.paths == ["b.jpg"]
     assert taken.where(0) == ("list.txt", 4)
     assert taken.labels["color"].tolist() == [[0, 1]]
     assert taken.boxes.tolist() == [[1, 1, 2, 2]]
+    assert taken.landmarks.tolist() == [[[6, 7, 8], [9, 10, 11]]]
+    assert annotations().take(np.array([1])).landmarks is None
 
 
 def test_content_hash_follows_everything_but_where_it_was_written():
@@ -45,6 +48,14 @@ def test_content_hash_follows_everything_but_where_it_was_written():
         replace(base, schema=renamed),
     ]
     assert len({content_hash(base), *map(content_hash, changed)}) == 8
+
+
+def test_landmarks_count_where_there_are_some_and_change_no_other_hash():
+    base = annotations()
+    assert content_hash(base) == "267bf281f2cd6d730e21614a562311ec64f766d8e94232d8d2ce4967d4728d9f"
+    points = np.zeros((2, 2, 3), np.int32)
+    hashes = {content_hash(replace(base, landmarks=found)) for found in (None, points, points + 1, points[:, :1])}
+    assert len(hashes) == 4
 
 
 def test_keys_come_from_the_path_alone():
