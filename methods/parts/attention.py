@@ -31,11 +31,12 @@ class UNetMask(nn.Module):
     """A U-Net of two levels: (B, C, H, W) -> a mask of the same shape in (-1, 1), by a tanh.
 
     Maps are narrowed to width channels, halved twice and doubled twice, bilinearly to the size of the maps beside them, which are added.
-    The last layer starts at zero, so that a mask is zero before anything is learned."""
+    The last layer starts at zero, so that a mask is zero before anything is learned. more: channels of maps that are seen, too, and not
+    masked: (B, C + more, H, W) -> (B, C, H, W)."""
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, width: int, more: int = 0) -> None:
         super().__init__()
-        self.narrow = _block(channels, width, 1)
+        self.narrow = _block(channels + more, width, 1)
         self.down = nn.ModuleList(_block(width, width, 3) for _ in range(2))
         self.up = nn.ModuleList(_block(width, width, 3) for _ in range(2))
         self.widen = nn.Conv2d(width, channels, 1)

@@ -42,11 +42,13 @@ class NoLabels(dict):
 
 
 def draw(rng: np.random.Generator, num_images: int) -> Examples:
-    """Coloured shapes on a noisy ground, some with a frame, some with dots. One label in ten is unknown."""
+    """Coloured shapes on a noisy ground, some with a frame, some with dots. One label in ten is unknown. Landmarks are left and right
+    ends of four lines through the shape's square, visible where there is ink."""
     pixels = rng.integers(90, 150, (num_images, SIDE, SIDE, 3), dtype=np.uint8)
     colors, shapes = rng.integers(3, size=num_images), rng.integers(3, size=num_images)
     marks = rng.random((num_images, 2)) < 0.4
-    for picture, color, shape, (frame, dots) in zip(pixels, colors, shapes, marks, strict=True):
+    landmarks = np.zeros((num_images, 8, 3), dtype=np.float32)
+    for picture, points, color, shape, (frame, dots) in zip(pixels, landmarks, colors, shapes, marks, strict=True):
         ink = np.full(3, 20, dtype=np.uint8)
         ink[color] = 230
         top, left = rng.integers(12, 22, size=2)
@@ -58,6 +60,8 @@ def draw(rng: np.random.Generator, num_images: int) -> Examples:
         if shape == 2:
             mask[top : top + 30, left + 11 : left + 19] = True
         picture[mask] = ink
+        rows, columns = top + np.repeat([0, 12, 17, 29], 2), left + np.tile([0, 29], 4)
+        points[mask[rows, columns]] = np.stack([np.ones(8), (columns + 0.5) / SIDE, (rows + 0.5) / SIDE], axis=1)[mask[rows, columns]]
         if frame:
             picture[:5], picture[-5:], picture[:, :5], picture[:, -5:] = 250, 250, 250, 250
         if dots:
@@ -65,7 +69,8 @@ def draw(rng: np.random.Generator, num_images: int) -> Examples:
     labels = {"color": np.eye(3, dtype=np.int8)[colors], "type": np.eye(3, dtype=np.int8)[shapes], "marks": marks.astype(np.int8)}
     for values in labels.values():
         values[rng.random(num_images) < 0.1] = -1
-    return Examples(pixels, np.arange(num_images), labels, rng.integers(2**63, size=num_images, dtype=np.uint64))
+    keys = rng.integers(2**63, size=num_images, dtype=np.uint64)
+    return Examples(pixels, np.arange(num_images), labels, keys, landmarks)
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,16 @@ def test_a_new_mask_is_zero_and_a_learned_one_lies_in_one():
     assert bool(found.any())
 
 
+def test_maps_that_are_seen_and_not_masked():
+    torch.manual_seed(0)
+    mask = UNetMask(6, 4, more=2).eval()
+    torch.nn.init.normal_(mask.widen.weight)
+    more = torch.randn(2, 2, 7, 5)
+    found = mask(torch.cat([more, MAPS], dim=1))
+    assert found.shape == MAPS.shape
+    assert not torch.equal(found, mask(torch.cat([more + 1, MAPS], dim=1)))
+
+
 @pytest.mark.parametrize("side", [1, 2, 3, 4, 28])
 def test_maps_of_any_size(side):
     assert UNetMask(6, 4).eval()(torch.randn(1, 6, side, side)).shape == (1, 6, side, side)
