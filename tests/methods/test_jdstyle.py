@@ -157,6 +157,7 @@ def poisoned(tmp_path_factory):
     """A rendered data set, and a copy in which every test image is noise and carries the opposite labels."""
     clean = tmp_path_factory.mktemp("clean") / "jdstyle"
     render(clean, "jdstyle", num={"train": 160}, long_side=40, seed=0)
+    (clean / "runway.json").unlink()  # unsigned, it is opened as real photographs are
     other = tmp_path_factory.mktemp("poisoned") / "jdstyle"
     shutil.copytree(clean, other)
     rng, lines = np.random.default_rng(0), []

@@ -165,7 +165,7 @@ def test_landmarks_are_learned_on_rendered_photos(tmp_path, watched_run):
     }
     params = spec.resolve_params("landmark_attention", "landmarks", "tiny", more_steps)
     method = LandmarkAttention(**params)
-    opened = open_dataset("deepfashion", DataOptions(tmp_path / "data", tmp_path / "cache", "real"))
+    opened = open_dataset("deepfashion", DataOptions(tmp_path / "data", tmp_path / "cache"))
     data = opened.training(image_size=64, label_fraction=1.0, unlabeled=0, seed=0)
     method.fit(data, {}, watched_run())
     with torch.inference_mode():
