@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     options.argv = list(sys.argv[1:] if argv is None else argv)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads spin: beside other work a report takes twenty times as long
     module = importlib.import_module(f"bench.{options.module}")
     from bench.registry import UnknownNameError
     from bench.spec import UsageError

@@ -1,6 +1,10 @@
 """Options before anything heavy: numbers, ranges, times, and hints for what was mistyped."""
 
 import argparse
+import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -74,3 +78,19 @@ def test_list_prints_names_and_json(capsys):
     assert len(capsys.readouterr().out.splitlines()) == 19
     assert cli.main(["list", "methods", "mtts"]) == 2
     assert "did you mean 'mtss'" in capsys.readouterr().err
+
+
+def test_numpy_keeps_to_one_thread(tmp_path):
+    """A spinning one makes a report beside other work many times as slow."""
+    code = f"""
+import json
+from bench.cli import main
+main(["claims", "--store", {str(tmp_path)!r}])
+from threadpoolctl import threadpool_info
+print(json.dumps([each["num_threads"] for each in threadpool_info() if each["internal_api"] == "openblas"]))
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=120)
+    threads = json.loads(found.stdout.splitlines()[-1])
+    assert threads
+    assert set(threads) == {1}
