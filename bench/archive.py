@@ -1,10 +1,11 @@
 """A sweep small enough to be committed: its records, and of its predictions the counts that comparing takes.
 
 ROOT/<data set>/records.jsonl.xz and <method>.safetensors.xz, ROOT/splits/ as in a store. An archive reads like a store; nothing is
-unpickled. `check --update` writes it."""
+unpickled. `check --update` writes it, and `report` and `claims` read it unpacked."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
 import re
@@ -15,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.record_check import fault
 from bench.spec import UsageError
 from bench.store import Record, Store, upgrade, write_whole
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _RECORDS = "records.jsonl.xz"
+_COMPLETE = "unpacked"  # last file of an archive's store
 _COUNTS = ("hits", "num_predictions", "num_positives")
 _DECISIONS = re.compile(r"f2(@0\.5)?/")
 IDENTITY = (
@@ -58,6 +61,31 @@ class Archive:
 def is_archive(root: Path) -> bool:
     """Whether a folder holds one."""
     return any(root.glob(f"*/{_RECORDS}"))
+
+
+def open_results(root: Path) -> Archive | Store:
+    """What lies in a folder, to read."""
+    return Archive(root) if is_archive(root) else Store(root)
+
+
+def store_of(root: Path, place: Path) -> Store:
+    """The store in a folder, or what an archive there holds as a store under place, which stays for the next time. Raises as Archive."""
+    if not is_archive(root):
+        return Store(root)
+    files = sorted(path for path in root.rglob("*") if path.suffix in (".xz", ".safetensors"))
+    state = [[str(path.relative_to(root)), hashlib.sha256(path.read_bytes()).hexdigest()] for path in files]
+    store = Store(place / hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16])
+    if (store.root / _COMPLETE).exists():
+        return store
+    shutil.rmtree(place, ignore_errors=True)
+    kept = Archive(root)
+    for record in kept.records():
+        arrays = kept.load_arrays(record["predictions_path"])
+        store.write({**record, "predictions_path": store.save_arrays("predictions", record["key"], arrays)})
+    if (root / "splits").is_dir():
+        shutil.copytree(root / "splits", store.root / "splits")
+    write_whole(store.root / _COMPLETE, b"")
+    return store
 
 
 def identity(record: Mapping[str, Any]) -> tuple:
@@ -110,9 +138,13 @@ def _counts(store: Store, record: Record) -> dict[str, np.ndarray]:
 
 def _read_records(path: Path) -> list[Record]:
     try:
-        return [upgrade(json.loads(line)) for line in lzma.decompress(path.read_bytes()).splitlines()]
+        records: list[Record] = [upgrade(json.loads(line)) for line in lzma.decompress(path.read_bytes()).splitlines()]
+        faults = [wrong for record in records if (wrong := fault(record))]
     except (lzma.LZMAError, EOFError, ValueError, AttributeError) as error:
         raise UsageError(f"{path}: damaged ({error})") from error
+    if faults:
+        raise UsageError(f"{path}: damaged ({faults[0]})")
+    return records
 
 
 @lru_cache(maxsize=4)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bench import tables
+from bench.archive import open_results
 from bench.claim_entries import Claim, Part, load
 from bench.cli import OK
 from bench.statistics import Replicates, holm, mean_replicates, p_against
@@ -74,9 +75,8 @@ def command(options: argparse.Namespace) -> int:
     """Prints each claim with its verdict."""
     from bench.report.claims import to_json, to_text
     from bench.report.figures import Figures
-    from bench.store import Store
 
-    store = Store(options.store)
+    store = open_results(options.store)
     judged = judge(Figures(store.records(), store))
     print(to_json(judged) if options.json else to_text(judged))
     return OK

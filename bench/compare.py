@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import registry
-from bench.archive import Archive, identity, is_archive
+from bench.archive import Archive, identity, is_archive, open_results
 from bench.cli import OK
 from bench.report.groups import ALL, Group, method_label
 from bench.spec import UsageError
@@ -92,7 +92,7 @@ def opened(name: str) -> Iterator[Cells]:
         with tarfile.open(fileobj=io.BytesIO(found.stdout)) as archive:
             archive.extractall(folder, filter="data")
         unpacked = Path(folder) / REFERENCE
-        yield Archive(unpacked) if is_archive(unpacked) else Store(unpacked)
+        yield open_results(unpacked)
 
 
 def compare(before: Cells, after: Cells, metrics: Sequence[str] = METRICS) -> Comparison:

@@ -43,7 +43,7 @@ def command(options: argparse.Namespace) -> int:
 
 
 def _check_metrics(baseline: Path, current: Store) -> int:
-    compared, findings = compare(_opened(baseline), current)
+    compared, findings = compare(archive.open_results(baseline), current)
     for finding in findings:
         print(f"regression: {finding.cell}: {finding.text}")
     if not compared:
@@ -130,7 +130,3 @@ def _update(baseline: Path, store: Store) -> int:
     added = archive.add(baseline, store)
     print(f"{added} cells of {store.root} are in {baseline}")
     return OK if added else REGRESSION
-
-
-def _opened(baseline: Path) -> Store | archive.Archive:
-    return archive.Archive(baseline) if archive.is_archive(baseline) else Store(baseline)

@@ -95,6 +95,32 @@ def test_the_gate_compares_with_it(store, tmp_path, capsys):
     assert main(["check", "--update", *baseline, "--store", str(tmp_path / "empty")]) == 3
 
 
+def test_a_report_of_it_is_that_of_the_store(store, tmp_path, capsys):
+    add(tmp_path / "kept", store)
+    for path in store.root.glob("records/*/*.json"):
+        if '"failed"' in path.read_text():
+            path.unlink()  # an archive holds what is ok
+    boards = []
+    for root in (store.root, tmp_path / "kept"):
+        assert main(["report", "--store", str(root), "--out", str(tmp_path / "report")]) == 0
+        boards.append((tmp_path / "report/leaderboard.csv").read_bytes())
+        capsys.readouterr()
+    assert boards[0] == boards[1]
+    assert main(["claims", "--store", str(tmp_path / "kept")]) == 0
+    assert "not run" in capsys.readouterr().out
+
+
+def test_a_report_follows_the_archive(store, tmp_path, capsys):
+    add(tmp_path / "kept", store)
+    words = ["report", "--store", str(tmp_path / "kept"), "--out", str(tmp_path / "report")]
+    assert main(words) == 0
+    write(store, "third", arrays=counts(0.9), **PLACE)
+    add(tmp_path / "kept", store)
+    assert main(words) == 0
+    assert "third," in (tmp_path / "report/leaderboard.csv").read_text()
+    assert len(list((tmp_path / "report/.cache/store").iterdir())) == 1  # that of before is gone
+
+
 def test_two_archives_are_compared(store, tmp_path):
     add(tmp_path / "kept", store)
     shutil.copytree(tmp_path / "kept", tmp_path / "same")
@@ -105,7 +131,15 @@ def test_two_archives_are_compared(store, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no xz", lzma.compress(b"no json"), lzma.compress(b'{"schema_version": 99}'), lzma.compress(b"[]")]
+    "content",
+    [
+        b"",
+        b"no xz",
+        lzma.compress(b"no json"),
+        lzma.compress(b'{"schema_version": 99}'),
+        lzma.compress(b"[]"),
+        lzma.compress(b'{"key": 1}'),
+    ],
 )
 def test_damaged_files_are_named(store, tmp_path, content):
     add(tmp_path / "kept", store)

@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.archive import store_of
 from bench.cli import FAILED, OK
-from bench.store import Store
 
 if TYPE_CHECKING:
     from bench.report.cache import Cache
     from bench.report.figures import Figures
     from bench.report.page_gallery import GalleryOptions
+    from bench.store import Store
     from bench.tables import Table
 
 
@@ -32,13 +33,13 @@ def command(options: argparse.Namespace) -> int:
 
 
 def write(store_path: Path, out: Path, gallery: GalleryOptions | None = None) -> int:
-    """The whole report of a store. What it computed is kept under OUT/.cache, and only what moved since is computed again."""
+    """The whole report of a store or an archive. What it computed is kept under OUT/.cache, and only what moved since is computed again."""
     from bench.report.board import make_board, write_board
     from bench.report.cache import Cache
     from bench.report.figures import Figures
     from bench.report.index import read_records
 
-    store = Store(store_path)
+    store = store_of(store_path, out / ".cache" / "store")
     records = read_records(store, out / ".cache" / "records.json")
     if not records:
         print(f"no record in {store_path}; python -m bench run makes some")
@@ -56,7 +57,7 @@ def write(store_path: Path, out: Path, gallery: GalleryOptions | None = None) ->
 
         return write_page(out / "index.html", content_of(out, names, records, store, board.frame, figures, gallery))
 
-    if cache.of("page", [board.stamp, names, _page_stamps(store_path), str(gallery)], make_page) and not (out / "index.html").exists():
+    if cache.of("page", [board.stamp, names, _page_stamps(store), str(gallery)], make_page) and not (out / "index.html").exists():
         make_page()
     cache.save()
     papers = ", ".join(names) or "no paper"
@@ -64,10 +65,10 @@ def write(store_path: Path, out: Path, gallery: GalleryOptions | None = None) ->
     return OK
 
 
-def _page_stamps(store_path: Path) -> list[str]:
+def _page_stamps(store: Store) -> list[str]:
     """Of what the page shows besides records: its own files, and the sweeps that were typed."""
     own = Path(__file__).parent
-    files = [*own.glob("page*.py"), *(own / "assets").rglob("*"), *(store_path / "sweeps").glob("*.json")]
+    files = [*own.glob("page*.py"), *(own / "assets").rglob("*"), *(store.root / "sweeps").glob("*.json")]
     return sorted(f"{path.name} {path.stat().st_mtime_ns}" for path in files)
 
 

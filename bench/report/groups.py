@@ -185,6 +185,8 @@ class Group:
             if name in kind.classes:
                 index = kind.classes.index(name)
                 if metric in ("f1@1", "recall@1", "recall@3", "recall@5"):
+                    if not all("top_classes" in arrays for arrays in self.arrays):
+                        return None  # an archive leaves them out
                     return combine_seeds(
                         [_class_values(arrays, place, index, positives[kind.name], metric) for arrays in self.arrays],
                         len(positives[kind.name]),
