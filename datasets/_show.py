@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from bench.protocol import POSITIVE, SPLITS, UNKNOWN
 from datasets._dataset import OpenDataset
@@ -55,8 +55,7 @@ def contact_sheet(opened: OpenDataset, split: str, count: int) -> tuple[Image.Im
     for place, (row, lines) in enumerate(zip(rows.tolist(), captions, strict=True)):
         left, top = _GAP + place % columns * cell[0], _GAP + place // columns * cell[1]
         try:
-            photo = Image.fromarray(opened.photo(row))
-            photo.thumbnail((_SIDE, _SIDE))
+            photo = ImageOps.contain(Image.fromarray(opened.photo(row)), (_SIDE, _SIDE))
             sheet.paste(photo, (left + (_SIDE - photo.width) // 2, top + (_SIDE - photo.height) // 2))
         except ImageError as error:
             file, line = annotations.where(row)

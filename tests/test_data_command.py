@@ -302,7 +302,7 @@ def test_a_sheet_shows_the_photos_in_their_shape_above_their_labels(imported, da
     sheet = pixels(out)
     for name in ("red.jpg", "sub/blue.jpg"):
         near = (np.abs(sheet - np.array(SHADES[name])).max(axis=2) < 12).nonzero()
-        assert [np.ptp(places) + 1 for places in near] == [20, 40]  # height and width as they were
+        assert [np.ptp(places) + 1 for places in near] == [80, 160]  # 20 and 40, enlarged
     assert (sheet[-3 * 13 :] < 100).all(axis=2).sum() > 30  # dark letters below
     before = out.read_bytes()
     assert data("show", f"folder:{imported}", "--split", "train", "--out", out) == 0
@@ -317,7 +317,7 @@ def test_a_photo_that_cannot_be_shown_is_named_and_the_others_are_shown(imported
     assert data("show", f"folder:{imported}", "--out", out) == 1
     assert "metadata.csv:2: photos/red.jpg is empty" in capsys.readouterr().err
     sheet = pixels(out)
-    assert (np.abs(sheet - np.array(SHADES["sub/blue.jpg"])).max(axis=2) < 12).sum() == 800
+    assert (np.abs(sheet - np.array(SHADES["sub/blue.jpg"])).max(axis=2) < 12).sum() == 80 * 160
 
 
 def test_a_stand_in_is_shown_as_what_it_is_and_cut_to_its_boxes(tmp_path, small, data, capsys):
