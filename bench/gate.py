@@ -44,13 +44,9 @@ def command(options: argparse.Namespace) -> int:
 
 def _check_metrics(baseline: Path, current: Store) -> int:
     compared, findings = compare(archive.open_results(baseline), current)
-    for finding in findings:
-        print(f"regression: {finding.cell}: {finding.text}")
-    if not compared:
-        print(f"nothing comparable: no cell stands in both {baseline} and {current.root}; `python -m bench run` fills the latter")
-        return REGRESSION
-    print(f"{compared} cells compared with {baseline}, {len(findings)} regressions")
-    return REGRESSION if findings else OK
+    problems = [f"{finding.cell}: {finding.text}" for finding in findings]
+    advice = f"no cell stands in both {baseline} and {current.root}; `python -m bench run` fills the latter"
+    return _verdict(compared, problems, f"cells compared with {baseline}", advice)
 
 
 def check_kernels(measured: Path) -> int:
@@ -58,26 +54,25 @@ def check_kernels(measured: Path) -> int:
     try:
         compared, problems = kernels.compare(measured)
     except FileNotFoundError as error:
-        print(f"nothing comparable: {error.filename} is missing; tox run -e kernels measures, {kernels.FLOORS} is committed")
-        return REGRESSION
-    for problem in problems:
-        print(f"regression: {problem}")
-    if not compared:
-        print(f"nothing comparable: no kernel stands in both {measured} and {kernels.FLOORS}")
-        return REGRESSION
-    print(f"{compared} kernels compared with {kernels.FLOORS}, {len(problems)} regressions")
-    return REGRESSION if problems else OK
+        advice = f"{error.filename} is missing; tox run -e kernels measures, {kernels.FLOORS} is committed"
+        return _verdict(0, [], "", advice)
+    advice = f"no kernel stands in both {measured} and {kernels.FLOORS}"
+    return _verdict(compared, problems, f"kernels compared with {kernels.FLOORS}", advice)
 
 
 def _check_tables() -> int:
     compared, moved = golden.compare(golden.GOLDEN)
-    for name in moved:
-        print(f"regression: {golden.GOLDEN / 'tables' / name}: another file comes out; see `python tests/golden/refresh.py`")
-    if not compared:
-        print(f"nothing comparable: no tables in {golden.GOLDEN}; run it where the project's sources are")
-        return REGRESSION
-    print(f"{compared} tables compared with {golden.GOLDEN}, {len(moved)} regressions")
-    return REGRESSION if moved else OK
+    problems = [f"{golden.GOLDEN / 'tables' / name}: another file comes out; see `python tests/golden/refresh.py`" for name in moved]
+    advice = f"no tables in {golden.GOLDEN}; run it where the project's sources are"
+    return _verdict(compared, problems, f"tables compared with {golden.GOLDEN}", advice)
+
+
+def _verdict(compared: int, problems: list[str], what: str, advice: str) -> int:
+    """Prints what is wrong, and how much was compared, of which nothing is a fault of its own."""
+    for problem in problems:
+        print(f"regression: {problem}")
+    print(f"{compared} {what}, {len(problems)} regressions" if compared else f"nothing comparable: {advice}")
+    return REGRESSION if problems or not compared else OK
 
 
 def compare(baseline: Store | archive.Archive, current: Store) -> tuple[int, list[Finding]]:
