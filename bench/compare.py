@@ -29,14 +29,15 @@ METRICS = ("f1@1", "recall@3", "accuracy@1", "f2")
 REFERENCE = "results/reference"
 ALPHA = 0.05
 Cells = Store | Archive
+Condition = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
 class Move:
-    """One metric of one cell on both sides. p_value: corrected over all that were compared."""
+    """One metric of one cell on both sides. condition: data set, corruption and severity. p_value: corrected over all comparisons."""
 
     cell: str
-    dataset: str
+    condition: Condition
     metric: str
     before: float
     after: float
@@ -105,7 +106,7 @@ def compare(before: Cells, after: Cells, metrics: Sequence[str] = METRICS) -> Co
         seeds = sorted(seed for seed in pair[0].keys() & pair[1].keys())
         statuses = [{seed: found[seed]["status"] for seed in seeds} for found in pair]
         changed += [
-            (f"{_name(pair[0][seed])} seed={seed}", f"{old} → {new}" + (f": {reason}" if (reason := pair[1][seed]["reason"]) else ""))
+            (f"{cell_name(pair[0][seed])} seed={seed}", f"{old} → {new}" + (f": {reason}" if (reason := pair[1][seed]["reason"]) else ""))
             for seed in seeds
             if (old := statuses[0][seed]) != (new := statuses[1][seed])
         ]
@@ -117,7 +118,7 @@ def compare(before: Cells, after: Cells, metrics: Sequence[str] = METRICS) -> Co
             unpaired += plain
     adjusted = holm([move.p_value for move in moves])
     moves = [replace(move, p_value=float(p)) for move, p in zip(moves, adjusted, strict=True)]
-    only = tuple(sorted(_name(next(iter(side[place]))) for place in side.keys() - other.keys()) for side, other in (sides, sides[::-1]))
+    only = tuple(sorted(cell_name(next(iter(side[place]))) for place in side.keys() - other.keys()) for side, other in (sides, sides[::-1]))
     return Comparison(sorted(moves, key=lambda move: (move.p_value, move.cell, move.metric)), unpaired, changed, (only[0], only[1]))
 
 
@@ -155,20 +156,20 @@ def to_text(found: Comparison, first: str, second: str) -> str:
 
 
 def _compare_cell(before: Group, after: Group, metrics: Sequence[str]) -> tuple[list[Move], list[tuple[str, str, float, float]]]:
-    moves, unpaired, name = [], [], _name(before.ok[0])
+    moves, unpaired, name, condition = [], [], cell_name(before.ok[0]), condition_of(before.ok[0])
     for metric in metrics:
         values = [_mean([record["metrics"].get(metric) for record in group.ok]) for group in (before, after)]
         if None in values:
             continue
         old, new = (value for value in values if value is not None)
         if before.ok[0]["metrics"] == after.ok[0]["metrics"] and old == new:
-            moves.append(Move(name, before.ok[0]["dataset"], metric, old, new, Difference(0.0, 0.0, 0.0, 1.0), len(before.ok), 1.0))
+            moves.append(Move(name, condition, metric, old, new, Difference(0.0, 0.0, 0.0, 1.0), len(before.ok), 1.0))
             continue
         difference = _difference(before, after, metric)
         if difference is None or math.isnan(difference.p_value):
             unpaired.append((name, metric, old, new))
         else:
-            moves.append(Move(name, before.ok[0]["dataset"], metric, old, new, difference, len(before.ok), difference.p_value))
+            moves.append(Move(name, condition, metric, old, new, difference, len(before.ok), difference.p_value))
     return moves, unpaired
 
 
@@ -211,7 +212,13 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
-def _name(record: Record) -> str:
+def condition_of(record: Record) -> Condition:
+    """The data set of a cell's test images, and what was done to them."""
+    return record["dataset"], record["corruption"], record["severity"]
+
+
+def cell_name(record: Record) -> str:
+    """A cell in words, without its seed."""
     condition = f" {record['corruption']}/{record['severity']}" if record["severity"] else ""
     return f"{method_label(record)} {record['dataset']} f={record['label_fraction']:g}{condition}"
 

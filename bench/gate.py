@@ -8,11 +8,16 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, variance
+from typing import TYPE_CHECKING
 
 from bench import archive, golden, kernels
 from bench.cli import OK, REGRESSION
 from bench.spec import UsageError
 from bench.store import Store
+
+if TYPE_CHECKING:
+    from bench.compare import Move
 
 METRICS = ("f1@1", "recall@3", "accuracy@1", "f2")
 ALPHA = 0.05
@@ -79,18 +84,18 @@ def compare(baseline: Store | archive.Archive, current: Store) -> tuple[int, lis
     """How many cells, seeds apart, stand on both sides, and those that are worse now.
 
     A metric counts as fallen where Holm's correction over all that were compared leaves p < .05. The noise is that of the images, by
-    paired bootstrap, and that of training anew: where a single seed stands on both sides, the variance between the baseline's own seeds
-    on that data set, twice."""
+    paired bootstrap, and that of training anew: where a single seed stands on both sides, twice the variance between the baseline's
+    seeds, of that cell or of all cells of its data set and condition, whichever is larger."""
     from bench.compare import compare as pairs
     from bench.statistics import holm
 
     found = pairs(baseline, current, METRICS)
-    noise = _training_noise(baseline)
+    noise = _TrainingNoise(baseline)
     fell = [move for move in found.moves if move.difference.mean < 0]
     p_values = []
     for move in fell:
         error = (move.difference.high - move.difference.low) / (2 * _Z)
-        spread = 2 * noise.get((move.dataset, move.metric), 0.0) if move.num_seeds == 1 else 0.0
+        spread = 2 * noise.variance(move) if move.num_seeds == 1 else 0.0
         total = math.sqrt(error**2 + spread)
         p_values.append(math.erfc(-move.difference.mean / (total * math.sqrt(2))) if total else 0.0)
     others = len(found.moves) - len(fell)
@@ -103,20 +108,29 @@ def compare(baseline: Store | archive.Archive, current: Store) -> tuple[int, lis
     return len({move.cell for move in found.moves}) + len(found.changed), findings
 
 
-def _training_noise(baseline: Store | archive.Archive) -> dict[tuple[str, str], float]:
-    """(data set, metric) -> the variance between seeds of one cell, the mean over its cells of clean images that have several."""
-    values: dict[tuple, list[float]] = defaultdict(list)
-    for record in baseline.records():
-        if record["status"] == "ok" and not record["severity"]:
-            for metric in METRICS:
+class _TrainingNoise:
+    """How much a metric of a baseline varies between seeds."""
+
+    def __init__(self, baseline: Store | archive.Archive) -> None:
+        from bench.compare import cell_name, condition_of
+
+        values: dict[tuple, list[float]] = defaultdict(list)
+        for record in baseline.records():
+            for metric in METRICS if record["status"] == "ok" else ():
                 if metric in record["metrics"]:
-                    values[(archive.identity(record)[:-1], record["dataset"], metric)].append(record["metrics"][metric])
-    variances: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for (_, dataset, metric), found in values.items():
-        if len(found) > 1 and len({*found}) > 1:  # a floor has no training
-            mean = sum(found) / len(found)
-            variances[dataset, metric].append(sum((value - mean) ** 2 for value in found) / (len(found) - 1))
-    return {place: sum(found) / len(found) for place, found in variances.items()}
+                    values[cell_name(record), condition_of(record), metric].append(record["metrics"][metric])
+        self._own: dict[tuple, float] = {}
+        pooled: dict[tuple, list[float]] = defaultdict(list)
+        for (cell, condition, metric), found in values.items():
+            if len({*found}) > 1:  # a floor has no training
+                self._own[cell, metric] = variance(found)
+                pooled[condition, metric].append(self._own[cell, metric])
+        self._pooled = {place: fmean(found) for place, found in pooled.items()}
+
+    def variance(self, move: Move) -> float:
+        """Of the metric of a comparison, 0 where the baseline has one seed of everything."""
+        pooled = self._pooled.get((move.condition, move.metric), 0.0)
+        return max(pooled, self._own.get((move.cell, move.metric), 0.0))
 
 
 def _update(baseline: Path, store: Store) -> int:

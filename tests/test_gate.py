@@ -77,6 +77,28 @@ def test_a_drop_that_training_anew_explains_passes(stores, capsys):
     assert "regression: good darn f=1: f1@1 fell by" in capsys.readouterr().out
 
 
+def test_noise_of_training_is_that_of_the_condition(stores):
+    """What varies under corruption alone explains a drop there, and none on clean images."""
+    for condition in ({}, {"corruption": "fog", "severity": 5}):
+        for seed in range(3):
+            spread = seed / 10 if condition else seed / 1000
+            write(stores[0], "spread", seed=seed, metrics={"f1@1": 0.7 + spread}, **condition)
+        write(stores[0], "good", arrays=counts(0.80, 1, 2000), metrics={"f1@1": 0.8}, **condition)
+    write(stores[1], "good", arrays=counts(0.77, 1, 2000), metrics={"f1@1": 0.77}, corruption="fog", severity=5)
+    assert check(stores) == 0
+    write(stores[1], "good", arrays=counts(0.77, 1, 2000), metrics={"f1@1": 0.77})
+    assert check(stores) == 3
+
+
+def test_a_cell_that_is_shakier_than_the_others_is_judged_by_its_own_seeds(stores):
+    for seed in range(3):
+        for steady in range(20):
+            write(stores[0], f"steady{steady}", seed=seed, metrics={"f1@1": 0.8 + seed / 1000})
+        write(stores[0], "shaky", arrays=counts(0.80 - seed / 10, seed, 2000), seed=seed, metrics={"f1@1": 0.8 - seed / 10})
+    write(stores[1], "shaky", arrays=counts(0.72, 0, 2000), metrics={"f1@1": 0.72})
+    assert check(stores) == 0
+
+
 def test_holm_spares_what_chance_explains(stores, capsys):
     for place in range(40):
         write(stores[0], f"m{place}", arrays=counts(0.5, place))
