@@ -32,6 +32,12 @@ def test_every_part_draws_within_the_window(visit, width, scheme):
         assert page.evaluate("document.body.scrollWidth") <= width
 
 
+def test_a_long_name_stays_in_its_card(visit):
+    heading = visit().locator("#overview h3").last
+    heading.evaluate("(each) => { each.textContent = 'v1/naver/test/64px/native/'.repeat(9); }")
+    assert heading.evaluate("(each) => each.scrollWidth <= each.clientWidth")
+
+
 def test_a_hostile_name_is_shown_as_text(visit):
     page = visit(part="leaderboard")
     assert HOSTILE in column(page, 1)
