@@ -29,12 +29,12 @@ METRICS = ("f1@1", "recall@3", "accuracy@1", "f2")
 REFERENCE = "results/reference"
 ALPHA = 0.05
 Cells = Store | Archive
-Condition = tuple[str, str, int]
+Condition = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True)
 class Move:
-    """One metric of one cell on both sides. condition: data set, corruption and severity. p_value: corrected over all comparisons."""
+    """One metric of one cell on both sides. condition: condition_of its records. p_value: corrected over all comparisons."""
 
     cell: str
     condition: Condition
@@ -213,8 +213,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def condition_of(record: Record) -> Condition:
-    """The data set of a cell's test images, and what was done to them."""
-    return record["dataset"], record["corruption"], record["severity"]
+    """Data set, source, corruption and severity: which images a cell is tested on, and what was done to them."""
+    return record["dataset"], record["source"], record["corruption"], record["severity"]
 
 
 def cell_name(record: Record) -> str:

@@ -123,14 +123,14 @@ class _TrainingNoise:
         pooled: dict[tuple, list[float]] = defaultdict(list)
         for (cell, condition, metric), found in values.items():
             if len({*found}) > 1:  # a floor has no training
-                self._own[cell, metric] = variance(found)
-                pooled[condition, metric].append(self._own[cell, metric])
+                self._own[cell, condition, metric] = variance(found)
+                pooled[condition, metric].append(self._own[cell, condition, metric])
         self._pooled = {place: fmean(found) for place, found in pooled.items()}
 
     def variance(self, move: Move) -> float:
         """Of the metric of a comparison, 0 where the baseline has one seed of everything."""
         pooled = self._pooled.get((move.condition, move.metric), 0.0)
-        return max(pooled, self._own.get((move.cell, move.metric), 0.0))
+        return max(pooled, self._own.get((move.cell, move.condition, move.metric), 0.0))
 
 
 def _update(baseline: Path, store: Store) -> int:

@@ -90,6 +90,18 @@ def test_noise_of_training_is_that_of_the_condition(stores):
     assert check(stores) == 3
 
 
+def test_rendered_images_say_nothing_of_the_noise_on_photographs(stores):
+    worlds = {"synthetic": {"finished": 1.0, "source": "synthetic"}, "real": {"finished": 2.0, "source": "real"}}
+    for name, world in worlds.items():
+        for seed in range(3):
+            spread = seed / (10 if name == "synthetic" else 1000)
+            write(stores[0], "good", seed=seed, arrays=counts(0.80, 1, 2000), metrics={"f1@1": 0.7 + spread}, **world)
+    write(stores[1], "good", arrays=counts(0.75, 1, 2000), metrics={"f1@1": 0.65}, **worlds["synthetic"])
+    assert check(stores) == 0
+    write(stores[1], "good", arrays=counts(0.75, 1, 2000), metrics={"f1@1": 0.65}, **worlds["real"])
+    assert check(stores) == 3
+
+
 def test_a_cell_that_is_shakier_than_the_others_is_judged_by_its_own_seeds(stores):
     for seed in range(3):
         for steady in range(20):
