@@ -85,7 +85,8 @@ def compare(baseline: Store | archive.Archive, current: Store) -> tuple[int, lis
 
     A metric counts as fallen where Holm's correction over all that were compared leaves p < .05. The noise is that of the images, by
     paired bootstrap, and that of training anew: where a single seed stands on both sides, twice the variance between the baseline's
-    seeds, of that cell or of all cells of its data set and condition, whichever is larger."""
+    seeds, of that cell or of all cells of its data set and condition, whichever is larger. Few seeds say little of a variance, so that
+    p is Student's t with the degrees of freedom of Welch and Satterthwaite."""
     from bench.compare import compare as pairs
     from bench.statistics import holm
 
@@ -95,9 +96,8 @@ def compare(baseline: Store | archive.Archive, current: Store) -> tuple[int, lis
     p_values = []
     for move in fell:
         error = (move.difference.high - move.difference.low) / (2 * _Z)
-        spread = 2 * noise.variance(move) if move.num_seeds == 1 else 0.0
-        total = math.sqrt(error**2 + spread)
-        p_values.append(math.erfc(-move.difference.mean / (total * math.sqrt(2))) if total else 0.0)
+        variance, freedom = noise.of(move) if move.num_seeds == 1 else (0.0, 0)
+        p_values.append(_p_value(-move.difference.mean, error**2, 2 * variance, freedom))
     others = len(found.moves) - len(fell)
     findings = [Finding(cell, f"was ok, now {change.partition(' → ')[2]}") for cell, change in found.changed if change.startswith("ok →")]
     for move, p_value in zip(fell, holm([*p_values, *[1.0] * others])[: len(fell)], strict=True):
@@ -106,6 +106,18 @@ def compare(baseline: Store | archive.Archive, current: Store) -> tuple[int, lis
             text = f"{move.metric} fell by {-move.difference.mean:.4f} [{low:.4f}, {high:.4f}] from {move.before:.4f}"
             findings.append(Finding(move.cell, text))
     return len({move.cell for move in found.moves}) + len(found.changed), findings
+
+
+def _p_value(drop: float, known: float, estimated: float, freedom: int) -> float:
+    """Two-sided, of a drop > 0 whose variance is the sum of a known one and of one estimated with so many degrees of freedom."""
+    total = known + estimated
+    if not total:
+        return 0.0
+    if not estimated:
+        return math.erfc(drop / math.sqrt(2 * total))
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(freedom * (total / estimated) ** 2, -drop / math.sqrt(total)))
 
 
 class _TrainingNoise:
@@ -121,16 +133,19 @@ class _TrainingNoise:
                     values[cell_name(record), condition_of(record), metric].append(record["metrics"][metric])
         self._own: dict[tuple, float] = {}
         pooled: dict[tuple, list[float]] = defaultdict(list)
+        freedom: dict[tuple, int] = defaultdict(int)
         for (cell, condition, metric), found in values.items():
             if len({*found}) > 1:  # a floor has no training
                 self._own[cell, condition, metric] = variance(found)
                 pooled[condition, metric].append(self._own[cell, condition, metric])
-        self._pooled = {place: fmean(found) for place, found in pooled.items()}
+                freedom[condition, metric] += len(found) - 1
+        self._pooled = {place: (fmean(found), freedom[place]) for place, found in pooled.items()}
 
-    def variance(self, move: Move) -> float:
-        """Of the metric of a comparison, 0 where the baseline has one seed of everything."""
-        pooled = self._pooled.get((move.condition, move.metric), 0.0)
-        return max(pooled, self._own.get((move.cell, move.condition, move.metric), 0.0))
+    def of(self, move: Move) -> tuple[float, int]:
+        """The variance of the metric of a comparison, 0 where the baseline has one seed of everything, and its degrees of freedom: those
+        of all cells together, since the larger of two variances errs on the safe side already."""
+        pooled, freedom = self._pooled.get((move.condition, move.metric), (0.0, 0))
+        return max(pooled, self._own.get((move.cell, move.condition, move.metric), 0.0)), freedom
 
 
 def _update(baseline: Path, store: Store) -> int:

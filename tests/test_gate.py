@@ -1,13 +1,14 @@
 """What counts as a regression, of a store and of speed ratios, and that nothing to compare is one."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
 import pytest
 from handmade import counts, write
 
-from bench import golden, kernels
+from bench import gate, golden, kernels
 from bench.cli import main
 from bench.store import Store
 
@@ -109,6 +110,13 @@ def test_a_cell_that_is_shakier_than_the_others_is_judged_by_its_own_seeds(store
         write(stores[0], "shaky", arrays=counts(0.80 - seed / 10, seed, 2000), seed=seed, metrics={"f1@1": 0.8 - seed / 10})
     write(stores[1], "shaky", arrays=counts(0.72, 0, 2000), metrics={"f1@1": 0.72})
     assert check(stores) == 0
+
+
+def test_p_is_normal_where_the_variance_is_known_and_students_where_it_is_estimated():
+    assert gate._p_value(1.959964, 1.0, 0.0, 0) == pytest.approx(0.05, rel=1e-5)
+    assert gate._p_value(2.776445, 0.0, 1.0, 4) == pytest.approx(0.05, rel=1e-5)  # the 97.5 % point of Student's t with 4 degrees
+    assert gate._p_value(math.sqrt(2) * 2.119905, 1.0, 1.0, 4) == pytest.approx(0.05, rel=1e-5)  # half of it estimated: 16 degrees
+    assert gate._p_value(0.1, 0.0, 0.0, 0) == 0.0
 
 
 def test_holm_spares_what_chance_explains(stores, capsys):
