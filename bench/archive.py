@@ -1,7 +1,7 @@
 """A sweep small enough to be committed: its records, and of its predictions the counts that comparing takes.
 
 ROOT/<data set>/records.jsonl.xz and <method>.safetensors.xz, ROOT/splits/ as in a store. An archive reads like a store; nothing is
-unpickled. `check --update` writes it, and `report` and `claims` read it unpacked."""
+unpickled. `check --update` writes it, `claims` reads it, and `report` reads it unpacked."""
 
 from __future__ import annotations
 

@@ -71,11 +71,8 @@ def run(first: str, second: str) -> int:
 @contextmanager
 def opened(name: str) -> Iterator[Cells]:
     """The store in a folder, or the one that a commit has at results/reference, unpacked where it is thrown away after use."""
-    if (Path(name) / "records").is_dir():
-        yield Store(Path(name))
-        return
-    if is_archive(Path(name)):
-        yield Archive(Path(name))
+    if (Path(name) / "records").is_dir() or is_archive(Path(name)):
+        yield open_results(Path(name))
         return
     if Path(name).is_dir():
         raise UsageError(f"{name}: no folder records in it; expected a store, or a commit")

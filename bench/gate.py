@@ -9,18 +9,15 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, variance
-from typing import TYPE_CHECKING
 
 from bench import archive, golden, kernels
 from bench.cli import OK, REGRESSION
+from bench.compare import ALPHA, METRICS, Move, cell_name, condition_of
+from bench.compare import compare as pairs
 from bench.spec import UsageError
+from bench.statistics import holm
 from bench.store import Store
 
-if TYPE_CHECKING:
-    from bench.compare import Move
-
-METRICS = ("f1@1", "recall@3", "accuracy@1", "f2")
-ALPHA = 0.05
 _Z = 1.959964  # the 97.5 % point of a normal law
 
 
@@ -87,10 +84,7 @@ def compare(baseline: Store | archive.Archive, current: Store) -> tuple[int, lis
     paired bootstrap, and that of training anew: where a single seed stands on both sides, twice the variance between the baseline's
     seeds, of that cell or of all cells of its data set and condition, whichever is larger. Few seeds say little of a variance, so that
     p is Student's t with the degrees of freedom of Welch and Satterthwaite."""
-    from bench.compare import compare as pairs
-    from bench.statistics import holm
-
-    found = pairs(baseline, current, METRICS)
+    found = pairs(baseline, current)
     noise = _TrainingNoise(baseline)
     fell = [move for move in found.moves if move.difference.mean < 0]
     p_values = []
@@ -124,8 +118,6 @@ class _TrainingNoise:
     """How much a metric of a baseline varies between seeds."""
 
     def __init__(self, baseline: Store | archive.Archive) -> None:
-        from bench.compare import cell_name, condition_of
-
         values: dict[tuple, list[float]] = defaultdict(list)
         for record in baseline.records():
             for metric in METRICS if record["status"] == "ok" else ():

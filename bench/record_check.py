@@ -32,10 +32,10 @@ def fault(record: dict[str, Any]) -> str:
         if name not in record:
             return f"{name} is missing"
         if type(record[name]) not in kinds:  # exactly: true is no number
-            return f"{name} is {_shown(record[name])}; {_SAID[said]} expected"
+            return f"{name} is {shown(record[name])}; {_SAID[said]} expected"
     for name in _NUMBERS:
         if record[name] is not None and not abs(record[name]) < _LARGEST:
-            return f"{name} is {_shown(record[name])}; a number below {_LARGEST:g} expected"
+            return f"{name} is {shown(record[name])}; a number below {_LARGEST:g} expected"
     return _range_fault(record) or _metrics_fault(record) or _path_fault(record) or _text_fault(record)
 
 
@@ -45,7 +45,7 @@ def sweep_fault(sweep: Any) -> str:
         return "an object with argv and keys expected"
     for name in ("argv", "keys"):
         if not isinstance(sweep.get(name), list) or not all(isinstance(each, str) for each in sweep[name]):
-            return f"{name} is {_shown(sweep.get(name))}; a list of texts expected"
+            return f"{name} is {shown(sweep.get(name))}; a list of texts expected"
     if any("/" in key or "\0" in key or not key for key in sweep["keys"]):
         return "keys holds what is no key"
     return _text_fault({str(place): text for place, text in enumerate([*sweep["argv"], *sweep["keys"]])})
@@ -54,21 +54,21 @@ def sweep_fault(sweep: Any) -> str:
 def _range_fault(record: dict[str, Any]) -> str:
     for name, known in (("status", STATUSES), ("source", ("real", "synthetic"))):
         if record[name] not in known:
-            return f"{name} is {_shown(record[name])}; one of {', '.join(known)} expected"
+            return f"{name} is {shown(record[name])}; one of {', '.join(known)} expected"
     if not 0 < record["label_fraction"] <= 1:
-        return f"label_fraction is {_shown(record['label_fraction'])}; more than 0 and at most 1 expected"
+        return f"label_fraction is {shown(record['label_fraction'])}; more than 0 and at most 1 expected"
     if not 0 <= record["severity"] <= 5:
-        return f"severity is {_shown(record['severity'])}; 0 to 5 expected"
+        return f"severity is {shown(record['severity'])}; 0 to 5 expected"
     return ""
 
 
 def _metrics_fault(record: dict[str, Any]) -> str:
     for where, table in [("metrics", record["metrics"]), *record["per_attribute"].items()]:
         if type(table) is not dict:
-            return f"per_attribute.{where} is {_shown(table)}; an object expected"
+            return f"per_attribute.{where} is {shown(table)}; an object expected"
         for name, value in table.items():
             if value is not None and (type(value) not in _NUMBER or not abs(value) < _LARGEST):
-                return f"{where}.{name} is {_shown(value)}; a number expected"
+                return f"{where}.{name} is {shown(value)}; a number expected"
     return ""
 
 
@@ -78,7 +78,7 @@ def _path_fault(record: dict[str, Any]) -> str:
     for name in ("predictions_path", "per_class_path"):
         path = record[name]
         if path is not None and (not path or path[0] == "/" or "\0" in path or ".." in path.split("/")):
-            return f"{name} is {_shown(path)}; a path inside the store expected"
+            return f"{name} is {shown(path)}; a path inside the store expected"
     return ""
 
 
@@ -88,10 +88,11 @@ def _text_fault(record: dict[str, Any]) -> str:
             try:
                 value.encode()
             except UnicodeEncodeError:
-                return f"{name} is {_shown(value)}, which holds half a character"
+                return f"{name} is {shown(value)}, which holds half a character"
     return ""
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as messages have it, cut to 60 characters."""
     text = repr(value) if not isinstance(value, int) or abs(value) < _LARGEST else "a number with more than 15 digits"
     return text if len(text) <= 60 else f"{text[:60]}..."

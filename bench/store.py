@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.protocol import POSITIVE, AttributeType, Schema
-from bench.record_check import STATUSES, fault, sweep_fault
+from bench.record_check import fault, sweep_fault
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,18 +36,6 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 logger = logging.getLogger(__name__)
 
 Record = dict[str, Any]
-__all__ = [
-    "FIELDS",
-    "SCHEMA_VERSION",
-    "STATUSES",
-    "Record",
-    "Store",
-    "StoreError",
-    "UnwritableError",
-    "replacing",
-    "upgrade",
-    "write_whole",
-]
 
 
 class StoreError(ValueError):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.record_check import shown
 from bench.spec import UsageError
 
 NUMBER = (int, float)
@@ -29,10 +30,10 @@ def read(path: Path, name: str = "") -> dict[str, Any]:
 def check(where: str, entry: Any, shapes: Mapping[str, Any]) -> None:
     """Raises UsageError where the value of a key of shapes has another shape; other keys are not looked at."""
     if not isinstance(entry, dict):
-        raise UsageError(f"{where} is {_shown(entry)}; a table expected")
+        raise UsageError(f"{where} is {shown(entry)}; a table expected")
     for key, shape in shapes.items():
         if key in entry and not fits(entry[key], shape):
-            raise UsageError(f"{where}: {key} is {_shown(entry[key])}; {describe(shape)} expected")
+            raise UsageError(f"{where}: {key} is {shown(entry[key])}; {describe(shape)} expected")
 
 
 def fits(value: Any, shape: Any) -> bool:
@@ -57,8 +58,3 @@ def describe(shape: Any) -> str:
     if isinstance(shape, list):
         return f"a list, each {describe(shape[0])},"
     return f"a table, each {describe(shape[str])}," if isinstance(shape, dict) else _SAID[shape]
-
-
-def _shown(value: object) -> str:
-    text = "a number with more than 15 digits" if type(value) is int and abs(value) >= 1e15 else repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."

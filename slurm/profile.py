@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from bench import toml_files
 from bench.bundles import Limits
 from bench.spec import UsageError
 
@@ -78,13 +78,10 @@ def load(name: str) -> Profile:
     if not path.suffix and not path.exists():
         path = PROFILES / f"{name}.toml"
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _checked(path, toml_files.read(path))
     except FileNotFoundError:
         known = ", ".join(sorted(each.stem for each in PROFILES.glob("*.toml")))
         raise UsageError(f"no profile {name!r}; a path to a TOML file or one of {known} expected") from None
-    except (ValueError, OSError, RecursionError) as error:  # tomllib passes on what int() refuses
-        raise UsageError(f"{path}: {error}") from None
-    return _checked(path, found)
 
 
 def _checked(path: Path, found: dict[str, Any]) -> Profile:

@@ -44,7 +44,7 @@ def allowed(module: str, target: str) -> bool:
         return within("bench.protocol", "bench.registry", "datasets.runway", "datasets.corruptions") or target.startswith("datasets._")
     if package == "bench":
         return package == target.split(".")[0]
-    of_slurm = ("bundles", "costs", "launchers", "leases", "protocol", "registry", "spec", "stages", "stopping", "store")
+    of_slurm = ("bundles", "costs", "launchers", "leases", "protocol", "registry", "spec", "stages", "stopping", "store", "toml_files")
     return within("slurm", *(f"bench.{name}" for name in of_slurm))
 
 

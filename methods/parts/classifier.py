@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,14 +48,14 @@ class NoTeachers:
         raise ValueError(f"{type(self).__module__.rpartition('.')[2]} has no teacher {teacher!r}; it has none at all")
 
 
-class OneNetwork(NoTeachers):
+class OneNetwork(NoTeachers, ABC):
     """A method whose only network, made by network(), answers with logits, uint8 (B, 3, H, W) -> type -> (B, C)."""
 
     model: nn.Module
 
+    @abstractmethod
     def network(self, schema: Any, *, pretrained: bool = False) -> nn.Module:
         """The network before it is trained; pretrained: with the backbone's weights."""
-        raise NotImplementedError
 
     def build(self, schema: Any, teacher: str | None = None) -> nn.Module:
         """The network with random weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,7 +66,7 @@ def train_stage(
     run.train("features", network, loss, ImageBatches(pool, batch_size, draws), recipe)
 
 
-class FrozenFeatures:
+class FrozenFeatures(ABC):
     """A method that answers from a backbone's features: those of its pretrained weights, or of a stage trained for them.
 
     It has backbone, features ("pretrained" or one of STAGES), weights_file, image_size, shrink and the stage's stage_epochs,
@@ -74,9 +75,9 @@ class FrozenFeatures:
     features: str
     model: nn.Module
 
+    @abstractmethod
     def answering(self, backbone: Any, schema: Any) -> nn.Module:
         """What answers with this backbone, before it has learned."""
-        raise NotImplementedError
 
     def teachers(self, schema: Any) -> tuple[str, ...]:
         """The stage whose features are used, or none."""
