@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn import functional
 from trainable import CPU, Regression, network, recipe
 
-from bench.training import TrainingRun, TrainingStopped, autocast_type
+from bench.optimizing import autocast_type
+from bench.training import TrainingRun, TrainingStopped
 
 CUDA = torch.device("cuda")
 

@@ -10,8 +10,9 @@ from torch import nn
 from torch.nn import functional
 from trainable import CPU, Mean, Regression, network, noisy_loss, recipe
 
+from bench.optimizing import learning_rate_factor, make_optimizer
 from bench.protocol import Examples, Recipe
-from bench.training import NonFiniteLossError, TrainingRun, TrainingStopped, learning_rate_factor, make_optimizer, prefetched
+from bench.training import NonFiniteLossError, TrainingRun, TrainingStopped, prefetched
 
 
 def test_the_best_epoch_is_kept_with_its_hooks():
