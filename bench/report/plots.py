@@ -70,6 +70,7 @@ def embedding_maps(figures: Figures, cells: Sequence[Cell], kind: str, num_class
     if len(found) < len(cells) or found[0].split is None:
         return None
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     schema, positives = found[0].split
 
@@ -78,7 +79,9 @@ def embedding_maps(figures: Figures, cells: Sequence[Cell], kind: str, num_class
         for axes, group, cell in zip(panels[0], found, cells, strict=True):
             points = group.arrays[0][f"embedding/{kind}"].astype(np.float32)
             carried = positives[kind][: len(points)]
-            flat = TSNE(n_components=2, random_state=0, perplexity=min(30.0, (len(points) - 1) / 3), init="pca").fit_transform(points)
+            flatten = TSNE(n_components=2, random_state=0, perplexity=min(30.0, (len(points) - 1) / 3), init="pca")
+            with threadpool_limits(1):  # waiting threads spin: beside other work it would take ten times as long
+                flat = flatten.fit_transform(points)
             for index in np.argsort(-carried.sum(axis=0), kind="stable")[:num_classes]:
                 shown = carried[:, index]
                 axes.scatter(*flat[shown].T, s=6, label=schema[kind].classes[index])
