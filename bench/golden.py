@@ -19,8 +19,8 @@ def make_tables(store: Path, out: Path) -> None:
 
     cache = Cache(out / ".cache" / "report.json")
     records = read_records(Store(store), out / ".cache" / "records.json")
-    write_board(out, make_board(records, Store(store), cache), cache)
     figures = Figures(records, Store(store))
+    write_board(out, make_board(records, figures.group_of, cache), cache)
     write_tables(out, figures, cache)
     write_claims(out, figures, cache)
     write_summaries(out, figures, cache)

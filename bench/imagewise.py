@@ -5,6 +5,7 @@ The same resamples of images and seeds as in bench.statistics, so that a differe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,22 +26,43 @@ def image_mean(seeds: Sequence[np.ndarray], *, num_resamples: int = NUM_RESAMPLE
     return combine_seeds(found, num_images)
 
 
-def macro_f_beta(
+@dataclass(frozen=True)
+class ClassScores:
+    """F-beta of every class over all images, and over each resample of them: what a mean over any classes is made of.
+
+    f: (1 + R, C) a seed, 0 where a class is not defined; defined: bool (1 + R, C), whether an image there carries the class."""
+
+    f: tuple[np.ndarray, ...]
+    defined: np.ndarray
+    num_images: int
+
+    def mean(self, classes: Sequence[int]) -> Replicates:
+        """Over those of some classes that are defined in each resample."""
+        number = self.defined[:, classes].sum(axis=1)
+        return combine_seeds([_quotient(f[:, classes].sum(axis=1), number) for f in self.f], self.num_images)
+
+
+def class_f_beta(
     seeds: Sequence[np.ndarray], positives: np.ndarray, beta: float = 2.0, *, num_resamples: int = NUM_RESAMPLES
-) -> Replicates:
-    """Mean over classes of (1 + β²)TP / (β²(TP + FN) + TP + FP). seeds: decisions among known labels, bool (N, C) each. positives:
-    bool (N, C). A class counts in a resample that holds one of its positives, so that an absent class is not a zero.
+) -> ClassScores:
+    """(1 + β²)TP / (β²(TP + FN) + TP + FP) of each class. seeds: decisions among known labels, bool (N, C) each. positives: bool (N, C).
 
     Raises ValueError unless all have the same shape."""
     num_images = _num_images([positives.shape, *(decided.shape for decided in seeds)])
     square, there = beta * beta, _totals(positives.astype(np.float32), num_resamples)
-    num_defined = (there > 0).sum(axis=1)
     found = []
     for decided in seeds:
         hit, tried = (_totals(flags.astype(np.float32), num_resamples) for flags in (decided & positives, decided))
-        f = np.where(there > 0, _quotient((1 + square) * hit, square * there + tried), 0)
-        found.append(_quotient(f.sum(axis=1), num_defined))
-    return combine_seeds(found, num_images)
+        found.append(np.where(there > 0, _quotient((1 + square) * hit, square * there + tried), 0))
+    return ClassScores(tuple(found), there > 0, num_images)
+
+
+def macro_f_beta(
+    seeds: Sequence[np.ndarray], positives: np.ndarray, beta: float = 2.0, *, num_resamples: int = NUM_RESAMPLES
+) -> Replicates:
+    """The mean of class_f_beta over all classes. A class counts in a resample that holds one of its positives, so that an absent class
+    is not a zero. Raises as class_f_beta."""
+    return class_f_beta(seeds, positives, beta, num_resamples=num_resamples).mean(range(positives.shape[1]))
 
 
 def unpack_decisions(packed: np.ndarray, num_classes: int) -> np.ndarray:

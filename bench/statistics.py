@@ -7,7 +7,7 @@ methods are compared on the same images; it also draws seeds with replacement wh
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -88,17 +88,21 @@ class Resamples:
     def metrics(self, name: str, pools: Sequence[Sequence[int]]) -> np.ndarray:
         """float64 (P, 1 + R): the same metric over each of several pools of types, over all images and over each resample."""
         kind, column = _parse(name, self.ks)
-        sums = []
-        for counts in (
-            self.hits[:, :, column],
-            self.num_predictions[:, :, column],
-            self.num_hit[:, :, column],
-            self.num_positives,
-            self.num_known,
-        ):
-            sums.append(np.stack([counts[:, pool[0]] if len(pool) == 1 else counts[:, list(pool)].sum(axis=1) for pool in pools]))
-        top, bottom = _fraction(kind, *sums)  # (P, S, 1 + R)
-        found: np.ndarray = (top / np.where(sums[3] > 0, bottom, np.nan) * self.seeds.T).sum(axis=1)
+        by_type = {
+            "hits": self.hits[:, :, column],
+            "num_predictions": self.num_predictions[:, :, column],
+            "num_hit": self.num_hit[:, :, column],
+            "num_positives": self.num_positives,
+            "num_known": self.num_known,
+        }
+
+        def pooled(count: str) -> np.ndarray:
+            values = by_type[count]
+            return np.stack([values[:, pool[0]] if len(pool) == 1 else values[:, list(pool)].sum(axis=1) for pool in pools])
+
+        top, bottom = _fraction(kind, pooled)  # (P, S, 1 + R)
+        present = bottom if kind == "recall" else pooled("num_positives")
+        found: np.ndarray = (top / np.where(present > 0, bottom, np.nan) * self.seeds.T).sum(axis=1)
         return found
 
 
@@ -112,8 +116,8 @@ def resample(seeds: Sequence[Arrays], *, ks: Sequence[int] = KS, num_resamples: 
 
     Raises ValueError if there is no seed, no image, or the seeds differ in shape."""
     num_images, num_types, num_ks = _shape(seeds, ks)
-    counts = np.concatenate([_columns(arrays) for arrays in seeds], axis=1)  # (N, S * (3 T K + 2 T))
-    totals = np.ascontiguousarray(_totals(counts, num_resamples, seed).T).reshape(len(seeds), -1, 1 + num_resamples)
+    counts, places = _distinct([_columns(arrays) for arrays in seeds])
+    totals = np.ascontiguousarray(_totals(counts, num_resamples, seed).T)[places]  # (S, 3 T K + 2 T, 1 + R)
     wide = num_types * num_ks
     by_k = totals[:, : 3 * wide].reshape(len(seeds), 3, num_types, num_ks, -1)
     by_type = totals[:, 3 * wide :].reshape(len(seeds), 2, num_types, -1)
@@ -144,9 +148,15 @@ def replicates(
     chosen, columns = slice(None) if types is None else list(types), []
     for arrays in seeds:
         hits, positives = arrays["hits"][:, chosen, column], arrays["num_positives"][:, chosen]
-        counts = hits, arrays["num_predictions"][:, chosen, column], hits > 0, positives, positives > 0
-        summed = [count.sum(axis=1, dtype=np.float32) for count in counts]
-        columns += [*_fraction(kind, *summed), summed[3]]
+        counts = {
+            "hits": hits,
+            "num_predictions": arrays["num_predictions"][:, chosen, column],
+            "num_hit": hits > 0,
+            "num_positives": positives,
+            "num_known": positives > 0,
+        }
+        summed = {name: count.sum(axis=1, dtype=np.float32) for name, count in counts.items()}
+        columns += [*_fraction(kind, summed.__getitem__), summed["num_positives"]]
     top, bottom, known = np.moveaxis(_totals(np.stack(columns, axis=1), num_resamples, seed).reshape(1 + num_resamples, -1, 3), 2, 0)
     return _replicates(top, bottom, known, _seed_weights(len(seeds), num_resamples, seed), num_images)
 
@@ -289,13 +299,14 @@ def _shape(seeds: Sequence[Arrays], ks: Sequence[int]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _fraction(
-    kind: str, hits: np.ndarray, num_predictions: np.ndarray, num_hit: np.ndarray, num_positives: np.ndarray, num_known: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Numerator and denominator of a metric; linear, so of images as well as of totals."""
+def _fraction(kind: str, count: Callable[[str], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Numerator and denominator of a metric; linear, so of images as well as of totals. count: hits, num_predictions, num_hit,
+    num_positives and num_known, by name."""
     if kind == "accuracy":
-        return num_hit, num_known
-    return (hits, num_positives) if kind == "recall" else (2 * hits, num_positives + num_predictions)
+        return count("num_hit"), count("num_known")
+    if kind == "recall":
+        return count("hits"), count("num_positives")
+    return 2 * count("hits"), count("num_positives") + count("num_predictions")
 
 
 def _replicates(top: np.ndarray, bottom: np.ndarray, num_positives: np.ndarray, seeds: np.ndarray, num_images: int) -> Replicates:
@@ -334,10 +345,24 @@ def _seed_weights(num_seeds: int, num_resamples: int, seed: int) -> np.ndarray:
 
 
 def _columns(arrays: Arrays) -> np.ndarray:
-    """float32 (N, 3 T K + 2 T): hits, predictions, whether hit; positives, whether any. Their sums are exact up to 2^24."""
+    """float32 (3 T K + 2 T, N): hits, predictions, whether hit; positives, whether any. Their sums are exact up to 2^24."""
     hits, num_positives = arrays["hits"], arrays["num_positives"]
     parts = [hits, arrays["num_predictions"], hits > 0, num_positives, num_positives > 0]
-    return np.concatenate([part.reshape(len(hits), -1).astype(np.float32) for part in parts], axis=1)
+    return np.concatenate([part.reshape(len(hits), -1) for part in parts], axis=1).T.astype(np.float32, order="C")
+
+
+def _distinct(seeds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(M, N) a seed -> float32 (N, D), the counts that differ, and (S, M), which of them each is. What the labels alone decide is the same
+    for every seed, and exclusive types hit once or not at all, so that D is a third of S M."""
+    places: dict[bytes, int] = {}
+    kept: list[np.ndarray] = []
+    found: list[int] = []
+    for column in (column for columns in seeds for column in columns):
+        place = places.setdefault(column.tobytes(), len(kept))
+        if place == len(kept):
+            kept.append(column)
+        found.append(place)
+    return np.stack(kept, axis=1), np.array(found).reshape(len(seeds), -1)
 
 
 def _percentiles(values: np.ndarray, confidence: float) -> tuple[float, float]:

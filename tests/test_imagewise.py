@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 from sklearn.metrics import fbeta_score
 
-from bench.imagewise import image_mean, macro_f_beta, unpack_decisions
+from bench.imagewise import class_f_beta, image_mean, macro_f_beta, unpack_decisions
 from bench.metrics import summarize
 from bench.protocol import AttributeType, Schema
 from bench.statistics import bootstrap_weights, paired_difference
@@ -31,6 +31,18 @@ def test_f2_is_that_of_the_resampled_images():
     assert found.value == pytest.approx(fbeta_score(positives, decided, beta=2, average="macro"))
     for value, images in zip(found.values, drawn_images(60, 20), strict=True):
         assert value == pytest.approx(fbeta_score(positives[images], decided[images], beta=2, average="macro"), rel=1e-6)
+
+
+def test_f2_of_some_classes_is_a_mean_over_those_alone():
+    positives, decided = decisions()
+    whole = class_f_beta([decided, ~decided], positives, num_resamples=20)
+    for classes in ([0, 1, 2, 3, 4], [1, 3], [2]):
+        found, alone = (
+            whole.mean(classes),
+            macro_f_beta([decided[:, classes], ~decided[:, classes]], positives[:, classes], num_resamples=20),
+        )
+        assert found.value == alone.value
+        np.testing.assert_array_equal(found.values, alone.values)
 
 
 def test_a_class_that_a_resample_has_no_positive_of_takes_no_part_in_it():

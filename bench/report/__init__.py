@@ -45,9 +45,9 @@ def write(store_path: Path, out: Path, gallery: GalleryOptions | None = None) ->
         print(f"no record in {store_path}; python -m bench run makes some")
         return FAILED
     cache = Cache(out / ".cache" / "report.json")
-    board = make_board(records, store, cache)
-    print(write_board(out, board, cache))
     figures = Figures(records, store)
+    board = make_board(records, figures.group_of, cache)
+    print(write_board(out, board, cache))
     names = write_tables(out, figures, cache)
     print(f"claims: {write_claims(out, figures, cache)}; {out}/claims.md")
     write_summaries(out, figures, cache)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.report.cache import Cache, write_text
-from bench.report.groups import Source, stamp_of
+from bench.report.groups import Group, stamp_of
 from bench.report.leaderboard import COLUMNS, Condition, Seeds, condition_rows, conditions, num_seeds
 from bench.report.render import Row, is_shown, overview, to_markdown, to_tex
 from bench.store import Record
@@ -44,15 +44,15 @@ class Board:
         return found
 
 
-def make_board(records: Iterable[Record], source: Source, cache: Cache) -> Board:
-    """The whole leaderboard; only conditions of which a record changed are counted."""
+def make_board(records: Iterable[Record], group_of: Callable[[Sequence[Record]], Group], cache: Cache) -> Board:
+    """The whole leaderboard; only conditions of which a record changed are counted. group_of: as Figures.group_of."""
     found = conditions(records)
     wanted = num_seeds(found)
     texts, shown, stamps = [",".join(COLUMNS) + "\n"], [], []
     for condition in sorted(found):
         methods = found[condition]
         stamp = [list(condition), [[label, wanted[*condition[:3], label], *map(stamp_of, each)] for label, each in methods.items()]]
-        text, own = cache.of(f"leaderboard {condition}", stamp, partial(_chunk, condition, methods, source, wanted))
+        text, own = cache.of(f"leaderboard {condition}", stamp, partial(_chunk, condition, methods, group_of, wanted))
         texts.append(text)
         shown += [dict(zip(COLUMNS, row, strict=True)) for row in own]
         stamps.append(stamp)
@@ -68,9 +68,9 @@ def write_board(out: Path, board: Board, cache: Cache) -> str:
     return shown
 
 
-def _chunk(condition: Condition, methods: Seeds, source: Source, wanted: dict[tuple, int]) -> list[Any]:
+def _chunk(condition: Condition, methods: Seeds, group_of: Callable[[Sequence[Record]], Group], wanted: dict[tuple, int]) -> list[Any]:
     """The lines of one condition, and its rows that are shown, in JSON's terms."""
-    rows = condition_rows(condition, methods, source, wanted)
+    rows = condition_rows(condition, methods, group_of, wanted)
     shown = [row for row in rows if is_shown(dict(zip(COLUMNS, row, strict=True)))]
     return [_to_csv(rows), [[None if isinstance(value, float) and math.isnan(value) else value for value in row] for row in shown]]
 

@@ -6,7 +6,7 @@ resampled images, so that any two groups on the same images can be compared in p
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -52,7 +52,17 @@ class Figures:
         grouped: dict[Cell, list[Record]] = defaultdict(list)
         for (cell, _), record in newest.items():
             grouped[cell].append(record)
+        self._store = store
         self.groups = {cell: Group(_of_one_protocol(found), store) for cell, found in grouped.items()}
+
+    def group_of(self, records: Sequence[Record]) -> Group:
+        """The group of just these records, so that what one part of the report has counted serves the others; a new one where there is
+        none."""
+        return self._groups_by_keys.get(frozenset(record["key"] for record in records)) or Group(list(records), self._store)
+
+    @cached_property
+    def _groups_by_keys(self) -> Mapping[frozenset[str], Group]:
+        return {frozenset(record["key"] for record in group.records): group for group in self.groups.values()}
 
     @cached_property
     def worlds(self) -> list[tuple[str, str]]:

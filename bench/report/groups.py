@@ -7,12 +7,13 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from bench.image_groups import is_group, of_group
-from bench.imagewise import image_mean, macro_f_beta, unpack_decisions
+from bench.imagewise import ClassScores, class_f_beta, image_mean, unpack_decisions
 from bench.protocol import Schema
 from bench.statistics import NUM_RESAMPLES, Arrays, Replicates, Resamples, bootstrap_weights, combine_seeds, mean_replicates, resample
 from bench.store import Record
@@ -62,6 +63,8 @@ class _Recent(Generic[Value]):
 
 _ARRAYS: _Recent[list[Arrays]] = _Recent(48)
 _RESAMPLES: _Recent[Resamples] = _Recent(96)
+_ClassScores = tuple[ClassScores, Mapping[str, range]]  # of every class, and which of them are a type's
+_SCORES: _Recent[dict[str, _ClassScores | None]] = _Recent(8)
 
 
 @dataclass(eq=False)
@@ -108,12 +111,33 @@ class Group:
     def types(self) -> list[str]:
         return list(self.ok[0]["per_attribute"])
 
-    def replicates(self, attribute: str, metric: str) -> Replicates | None:
-        """A metric of a type, of all types pooled, of a group of images (marketplace=MX) or of a class; None where nobody defines it."""
+    def replicates(self, attribute: str, metric: str, *, keep: bool = True) -> Replicates | None:
+        """A metric of a type, of all types pooled, of a group of images (marketplace=MX) or of a class; None where nobody defines it.
+
+        keep: whether to hold on to its resamples, 8 KB, for whoever asks again."""
         place = attribute, metric
-        if place not in self._found:
-            self._found[place] = self._make(attribute, metric) if self.ok else None
-        return self._found[place]
+        if place in self._found:
+            return self._found[place]
+        made = self._make(attribute, metric) if self.ok else None
+        if keep:
+            self._found[place] = made
+        return made
+
+    def counted(self, metric: str, types: Sequence[str]) -> dict[str, Replicates]:
+        """A metric of per-image counts of those types that have it, and of their pool as ALL, in one go; empty where none has it.
+        The pool's is kept, as replicates keeps it."""
+        having = [kind for kind in types if metric in self.ok[0]["per_attribute"].get(kind, ())]
+        if not having:
+            return {}
+        places = [self.types.index(kind) for kind in having]
+        values = self.resamples.metrics(metric, [places, *([place] for place in places)])
+        found = {
+            attribute: Replicates(float(column[0]), column[1:].copy(), self.resamples.num_images)
+            for attribute, column in zip((ALL, *having), values, strict=True)
+        }
+        if having == self.types or metric.startswith("accuracy@"):
+            self._found.setdefault((ALL, metric), found[ALL])
+        return found
 
     def _make(self, attribute: str, metric: str) -> Replicates | None:
         if attribute == ALL:
@@ -164,18 +188,32 @@ class Group:
 
     def _f2(self, metric: str, kinds: Sequence[str], chosen: int | None = None) -> Replicates | None:
         """Over the classes of some types, or of one class of a type."""
-        names = [f"{metric}/{kind}" for kind in kinds]
-        if not kinds or self.split is None or not all(name in arrays for arrays in self.arrays for name in names):
+        found = self._class_scores(metric) if kinds and self.split is not None else None
+        if found is None or not all(kind in found[1] for kind in kinds):
             return None
-        wanted = slice(None) if chosen is None else slice(chosen, chosen + 1)
-        positives = [self.split[1][kind] for kind in kinds]
+        scores, places = found
+        classes = [place for kind in kinds for place in places[kind]]
+        return scores.mean(classes if chosen is None else [classes[chosen]])
+
+    def _class_scores(self, metric: str) -> _ClassScores | None:
+        """Of every class whose decisions all seeds have kept, and which classes are of a type; None where there is none."""
+        made = _SCORES.of(self, dict)
+        if metric not in made:
+            made[metric] = self._make_class_scores(metric)
+        return made[metric]
+
+    def _make_class_scores(self, metric: str) -> _ClassScores | None:
+        assert self.split is not None
+        positives = {kind: self.split[1][kind] for kind in self.types if all(f"{metric}/{kind}" in arrays for arrays in self.arrays)}
+        if not positives:
+            return None
         decided = [
-            np.concatenate(
-                [unpack_decisions(arrays[name], each.shape[1])[:, wanted] for name, each in zip(names, positives, strict=True)], 1
-            )
+            np.concatenate([unpack_decisions(arrays[f"{metric}/{kind}"], each.shape[1]) for kind, each in positives.items()], axis=1)
             for arrays in self.arrays
         ]
-        return macro_f_beta(decided, np.concatenate([each[:, wanted] for each in positives], axis=1))
+        ends = [0, *accumulate(each.shape[1] for each in positives.values())]
+        places = {kind: range(start, end) for kind, (start, end) in zip(positives, pairwise(ends), strict=True)}
+        return class_f_beta(decided, np.concatenate(list(positives.values()), axis=1)), places
 
     def _of_class(self, name: str, metric: str) -> Replicates | None:
         if self.split is None:

@@ -53,6 +53,7 @@ def read_records(store: Store, path: Path) -> list[Record]:
     """All records that can be read, in the order of their keys, each with a STAMP. path: the index, made and kept up to date."""
     before = _read(path)
     now: dict[str, list[Any]] = {}
+    found: list[Record] = []
     for key, stamp in _stamps(store):
         entry = before.get(key)
         if entry is None or entry[0] != stamp:
@@ -60,11 +61,14 @@ def read_records(store: Store, path: Path) -> list[Record]:
             if record is None:
                 continue
             entry = [stamp, [record[name] for name in FIELDS]]
+            found.append(IndexedRecord({STAMP: stamp, **record}, store))
+        else:
+            found.append(IndexedRecord({STAMP: stamp, **dict(zip(FIELDS, entry[1], strict=True))}, store))
         now[key] = entry
     if now != before:
         with suppress(OSError):
             write_whole(path, json.dumps({"version": _VERSION, "fields": FIELDS, "records": now}).encode())
-    return [IndexedRecord({STAMP: stamp, **dict(zip(FIELDS, values, strict=True))}, store) for stamp, values in now.values()]
+    return found
 
 
 def _stamps(store: Store) -> Iterator[tuple[str, str]]:

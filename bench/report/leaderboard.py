@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bench.report.groups import ALL, Group, Source, Split, method_label
+from bench.report.groups import ALL, Group, Split, method_label
 from bench.statistics import Arrays, Replicates, percentile_intervals, tied_with_best
 from bench.store import Record
 
@@ -56,7 +56,11 @@ def build(records: Iterable[Record], load: Load, load_split: Callable[[str, str]
     source = _Loaders(load, load_split)
     found = conditions(records)
     wanted = num_seeds(found)
-    rows = [row for condition in sorted(found) for row in condition_rows(condition, found[condition], source, wanted)]
+
+    def group_of(records: Sequence[Record]) -> Group:
+        return Group(list(records), source)
+
+    rows = [row for condition in sorted(found) for row in condition_rows(condition, found[condition], group_of, wanted)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -75,10 +79,12 @@ def conditions(records: Iterable[Record]) -> dict[Condition, dict[str, list[Reco
     return {condition: dict(present) for condition, present in found.items()}
 
 
-def condition_rows(condition: Condition, methods: Seeds, source: Source, wanted: Mapping[tuple, int]) -> list[tuple]:
+def condition_rows(
+    condition: Condition, methods: Seeds, group_of: Callable[[Sequence[Record]], Group], wanted: Mapping[tuple, int]
+) -> list[tuple]:
     """The rows of one condition: figures of all methods side by side, so that they can be ranked. wanted: as num_seeds has it; what a
     method lacks is said."""
-    groups = {label: Group(list(found), source) for label, found in methods.items()}
+    groups = {label: group_of(found) for label, found in methods.items()}
     status = {label: _status(group.statuses, wanted[*condition[:3], label]) for label, group in groups.items()}
     ok = {label: group for label, group in groups.items() if group.ok}
     compared = [found for found in _figures(ok) if found.replicates]
@@ -122,7 +128,7 @@ def _figures(groups: Mapping[str, Group]) -> list[_Compared]:
         found += [_Compared(attribute, metric, counted[metric].get(attribute, {})) for metric in COUNTED]
         for metric in OTHERS:
             if metric != "mean_accuracy" or attribute == ALL:
-                plain = {label: group.replicates(attribute, metric) for label, group in groups.items()}
+                plain = {label: group.replicates(attribute, metric, keep=attribute == ALL) for label, group in groups.items()}
                 found.append(_Compared(attribute, metric, {label: each for label, each in plain.items() if each is not None}))
     for each in found:
         each.replicates = {label: values for label, values in each.replicates.items() if not math.isnan(values.value)}
@@ -133,12 +139,8 @@ def _counted(groups: Mapping[str, Group], metric: str, types: Sequence[str]) -> 
     """attribute -> method -> replicates, for the types that have the metric and their pool."""
     found: dict[str, dict[str, Replicates]] = defaultdict(dict)
     for label, group in groups.items():
-        having = [kind for kind in types if metric in group.ok[0]["per_attribute"].get(kind, ())]
-        if having:
-            places = [types.index(kind) for kind in having]
-            values = group.resamples.metrics(metric, [places, *([place] for place in places)])
-            for column, attribute in zip(values, (ALL, *having), strict=True):
-                found[attribute][label] = Replicates(float(column[0]), column[1:], group.resamples.num_images)
+        for attribute, values in group.counted(metric, types).items():
+            found[attribute][label] = values
     return found
 
 
@@ -225,7 +227,7 @@ def _status(statuses: Counter, wanted: int) -> str:
 
 @dataclass
 class _Loaders:
-    """Two functions as a source."""
+    """Two functions as a source of groups."""
 
     load_arrays: Load
     splits: Callable[[str, str], Split] | None

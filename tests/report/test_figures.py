@@ -36,6 +36,27 @@ def test_pooled_and_typewise_figures_come_with_their_resamples(store):
     assert pooled.values.std() == pytest.approx(np.sqrt(0.7 * 0.3 / 400), rel=0.15)
 
 
+def test_records_of_a_group_find_it_whatever_their_order_and_name(store):
+    records = [write(store, "good", skill=0.7, seed=seed, finished=seed + 1.0, **POOL) for seed in range(3)]
+    found = figures(store)
+    renamed = [record | {"dataset": "darn (another protocol)"} for record in reversed(records)]
+    assert found.group_of(renamed) is found.groups[cell("good")]
+    assert found.group_of(records[:2]) is not found.groups[cell("good")]
+    assert [record["seed"] for record in found.group_of(records[:2]).ok] == [0, 1]
+    assert found.group_of([]).ok == []
+
+
+def test_all_types_counted_at_once_are_what_each_is_alone(store):
+    write(store, "good", skill=0.7, **POOL)
+    group, alone = figures(store).groups[cell("good")], figures(store).groups[cell("good")]
+    for metric, attributes in {"recall@3": ["all", "category", "part"], "accuracy@1": ["all", "category"], "mean_rank": []}.items():
+        together = group.counted(metric, ["category", "part"])
+        assert list(together) == attributes
+        for attribute, values in together.items():
+            assert values.value == alone.replicates(attribute, metric).value
+            np.testing.assert_array_equal(values.values, alone.replicates(attribute, metric).values)
+
+
 def test_the_plain_mean_over_types_leaves_the_category_out(store):
     write(store, "good", skill=0.7, **POOL)
     assert figures(store).replicates(cell("good"), "all", "recall@1/all_mean").value == pytest.approx(counts(0.7)["hits"][:, 1, 0].mean())

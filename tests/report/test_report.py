@@ -8,7 +8,7 @@ import pytest
 from handmade import write, write_many
 
 from bench.cli import main
-from bench.report import board, write_claims, write_summaries, write_tables
+from bench.report import board, groups, write_claims, write_summaries, write_tables
 from bench.report.cache import Cache
 from bench.report.figures import Figures
 from bench.report.index import read_records
@@ -28,8 +28,8 @@ def report(store, out):
     """All but the page; returns how many pieces were computed."""
     cache = Cache(out / ".cache" / "report.json")
     records = read_records(store, out / ".cache" / "records.json")
-    board.write_board(out, board.make_board(records, store, cache), cache)
     figures = Figures(records, store)
+    board.write_board(out, board.make_board(records, figures.group_of, cache), cache)
     write_tables(out, figures, cache)
     write_claims(out, figures, cache)
     write_summaries(out, figures, cache)
@@ -56,6 +56,17 @@ def test_a_report_made_again_computes_nothing_and_a_fresh_one_gives_the_same_byt
     assert {f"tables/{name}.{ending}" for name in ("robustness", "cost", "critical-difference") for ending in ("csv", "md")} <= set(first)
 
 
+def test_a_first_report_reads_each_record_once_and_resamples_each_cell_once(sweep, tmp_path, monkeypatch):
+    read, resampled = [], []
+    keep, resample = Store.read, groups.resample
+    monkeypatch.setattr(Store, "read", lambda store, key: read.append(key) or keep(store, key))
+    monkeypatch.setattr(groups, "resample", lambda seeds: resampled.append(len(seeds)) or resample(seeds))
+    report(sweep, tmp_path)
+    assert len(read) == len(set(read)) == 600
+    assert len(resampled) == len(Figures(sweep.records(), sweep).groups) > 2 * groups._RESAMPLES.num_kept
+    assert sum(resampled) == 600
+
+
 def test_one_new_record_moves_its_own_condition_alone(tmp_path):
     store = Store(tmp_path / "store")
     write_many(store, 200)
@@ -69,7 +80,7 @@ def test_one_new_record_moves_its_own_condition_alone(tmp_path):
     real = board._chunk
     try:
         board._chunk = lambda condition, *rest: computed.append(condition.severity) or real(condition, *rest)
-        board.write_board(tmp_path / "out", board.make_board(records, store, cache), cache)
+        board.write_board(tmp_path / "out", board.make_board(records, Figures(records, store).group_of, cache), cache)
     finally:
         board._chunk = real
     # its own condition, and those of its data set and label fraction, where it is missing now
