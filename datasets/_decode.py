@@ -17,6 +17,7 @@ from datasets._files import ImageError
 
 MAX_PIXELS = 100_000_000  # a small file can claim a picture that fills the memory
 _PNG = b"\x89PNG\r\n\x1a\n"
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")  # Pillow's other readers are never tried: fewer to trust
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # JPEG markers that start a frame
 
 _BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error, Warning)  # Pillow's many ways
@@ -134,7 +135,7 @@ def _pillow_header(data: bytes, path: str) -> _Header:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             return _Header(*image.size, plain=False)
     except (*_BROKEN, Image.DecompressionBombError) as failed:
         raise ImageError(f"{path} cannot be decoded: {failed}; fetch it again") from None
@@ -144,7 +145,7 @@ def _load_with_pillow(data: bytes, path: str) -> np.ndarray:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             upright = ImageOps.exif_transpose(image).convert("RGBA")
     except (*_BROKEN, Image.DecompressionBombError) as failed:
         raise ImageError(f"{path} cannot be decoded: {failed}; fetch it again") from None

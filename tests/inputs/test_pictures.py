@@ -58,6 +58,7 @@ SHOWN = {  # file -> its bytes, and the colour that all of it has
     "animated.gif": (animated("GIF"), RED),
     "animated.png": (animated("PNG"), RED),
     "animated.webp": (encoded(plain(RED), "WEBP", save_all=True, append_images=[plain(BLUE)], lossless=True), RED),
+    "two pictures.jpg": (encoded(plain(RED), "MPO", save_all=True, append_images=[plain(BLUE)], quality=95), RED),
     "cmyk.jpg": (encoded(plain((0, 255, 255, 0), "CMYK"), "JPEG", quality=95), (255, 0, 0)),
     "grey with alpha.png": (encoded(plain((0, 0), "LA"), "PNG"), (255, 255, 255)),  # transparent: the white below
     "palette.png": (encoded(plain(RED).convert("P", palette=Image.Palette.ADAPTIVE), "PNG"), RED),
@@ -72,6 +73,8 @@ REFUSED = {
     "empty.jpg": (b"", r"is empty \(0 bytes\)"),
     "text.jpg": (b"Not found\n", "is no JPEG, PNG, WebP, BMP or GIF image"),
     "drawing.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is no JPEG, PNG, WebP, BMP or GIF image"),
+    "layers.jpg": (b"8BPS" + bytes(60), "is no JPEG, PNG, WebP, BMP or GIF image"),
+    "stars.jpg": (b"SIMPLE  =                    T" + bytes(60), "is no JPEG, PNG, WebP, BMP or GIF image"),
     "bomb.png": (bomb(20_000), "claims 20000 x 20000 pixels, more than the 100000000 allowed"),
 }
 
@@ -113,6 +116,16 @@ def test_a_damaged_picture_is_named_with_its_line_or_left_out(tmp_path, file):
     skipping = open_dataset(dataset, DataOptions(tmp_path, tmp_path / "cache", on_bad_data="skip"))
     assert len(skipping.examples("train", image_size=SIZE)) == 2
     assert [(problem.file, problem.line) for problem in skipping.problems] == [("metadata.csv", 8)]
+
+
+def test_no_other_reader_of_pillows_is_tried(monkeypatch):
+    tried = []
+    keep = Image.open
+    monkeypatch.setattr(Image, "open", lambda *given, formats=None: tried.append(formats) or keep(*given, formats=formats))
+    for data, _ in SHOWN.values():
+        decode(data, "x")
+    assert tried
+    assert all(set(formats or ()) == {"BMP", "GIF", "JPEG", "PNG", "WEBP"} for formats in tried)
 
 
 def test_a_bomb_takes_no_memory(tmp_path):
