@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
+from bench import registry
 from bench.report.groups import Group, Source, method_label
 from bench.statistics import Replicates, mean_replicates
 from bench.store import Record
 
-__all__ = ["NUM_CONDITIONS", "Cell", "Figures", "Group", "cell_of"]
+__all__ = ["NUM_CONDITIONS", "Cell", "Figures", "Group", "cell_of", "extras", "is_official"]
 
 NUM_CONDITIONS = 75
 
@@ -37,6 +38,18 @@ def cell_of(record: Record) -> Cell:
     pool = record["protocol_id"].rpartition("pool=")[2]
     condition = record["corruption"], record["severity"]
     return Cell(method_label(record), record["dataset"], record["source"], record["preset"], record["label_fraction"], pool, *condition)
+
+
+def is_official(cell: Cell) -> bool:
+    """Whether a cell is under one of the 15 corruptions that means are over, and not clean or under an extra."""
+    return cell.severity > 0 and cell.corruption not in extras()
+
+
+@cache
+def extras() -> tuple[str, ...]:
+    """The corruptions that are never part of a mean."""
+    names: tuple[str, ...] = registry.load_part("datasets.corruptions").EXTRAS
+    return names
 
 
 class Figures:
@@ -74,7 +87,7 @@ class Figures:
         return self.groups.get(cell._replace(corruption="none", severity=0))
 
     def corrupted(self, cell: Cell) -> list[Group]:
-        """The groups of a cell under the corruptions that have records."""
+        """The groups of a cell under the corruptions that have records, extras left out."""
         return [self.groups[each] for each in self.corrupted_cells(cell)]
 
     def corrupted_cells(self, cell: Cell) -> list[Cell]:
@@ -85,7 +98,7 @@ class Figures:
     def _cells_by_fit(self) -> Mapping[Cell, list[Cell]]:
         found: dict[Cell, list[Cell]] = defaultdict(list)
         for cell in self.groups:
-            if cell.severity:
+            if is_official(cell):
                 found[cell._replace(corruption="", severity=0)].append(cell)
         return found
 

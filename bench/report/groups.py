@@ -124,19 +124,20 @@ class Group:
         return made
 
     def counted(self, metric: str, types: Sequence[str]) -> dict[str, Replicates]:
-        """A metric of per-image counts of those types that have it, and of their pool as ALL, in one go; empty where none has it.
-        The pool's is kept, as replicates keeps it."""
+        """A metric of per-image counts of those types that have it, and of the pool as ALL, in one go; empty where none has it. The pool is
+        that of the record: of every type, since k classes are predicted for each, but for accuracy, which types that are not exclusive have
+        none of. The pool's is kept, as replicates keeps it."""
         having = [kind for kind in types if metric in self.ok[0]["per_attribute"].get(kind, ())]
         if not having:
             return {}
         places = [self.types.index(kind) for kind in having]
-        values = self.resamples.metrics(metric, [places, *([place] for place in places)])
+        pool = places if metric.startswith("accuracy@") else list(range(len(self.types)))
+        values = self.resamples.metrics(metric, [pool, *([place] for place in places)])
         found = {
             attribute: Replicates(float(column[0]), column[1:].copy(), self.resamples.num_images)
             for attribute, column in zip((ALL, *having), values, strict=True)
         }
-        if having == self.types or metric.startswith("accuracy@"):
-            self._found.setdefault((ALL, metric), found[ALL])
+        self._found.setdefault((ALL, metric), found[ALL])
         return found
 
     def _make(self, attribute: str, metric: str) -> Replicates | None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bench.report.figures import extras
 from bench.report.leaderboard import ALL, AT_FLOOR, COUNTED, LOWER_IS_BETTER, OTHERS
 from bench.report.page_codec import pack, quantise, to_json, unit_of
 from bench.report.render import PRIMARY
@@ -115,6 +116,7 @@ class _Columns:
             ],
             "methods": names["method"],
             "corruptions": names["corruption"],
+            "extras": [name for name in names["corruption"] if name in extras()],
             "fractions": [float(value) for value in names["label_fraction"]],
             "attributes": names["attribute"],
             "metrics": names["metric"],

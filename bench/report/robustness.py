@@ -12,7 +12,7 @@ import numpy as np
 
 from bench import robustness
 from bench.report.cache import Cache
-from bench.report.figures import Group
+from bench.report.figures import Group, is_official
 from bench.report.groups import ALL
 from bench.report.summaries import FLOOR, Text, World, draw, grid, half, label, left_out, points, section, write_table
 from bench.report.svg import render
@@ -90,7 +90,7 @@ def _corrupted(world: World, fraction: float) -> dict[str, dict[tuple[str, int],
     found: dict[str, dict[tuple[str, int], Group]] = defaultdict(dict)
     for cell in world.cells:
         group = world.figures.groups[cell]
-        if cell.severity and cell.label_fraction == fraction and group.ok:
+        if is_official(cell) and cell.label_fraction == fraction and group.ok:
             found[label(cell)][cell.corruption, cell.severity] = group
     return found
 

@@ -15,12 +15,13 @@ from bench.statistics import Interval, Replicates, mean_replicates
 from bench.tables import Column, Reported, Row, Table, covers, floor_rows
 
 WITHIN, OUTSIDE, PROTOCOL, NOT_RUN, SYNTHETIC = "within", "outside", "protocol differs", "not run", "not comparable: synthetic"
+NO_INTERVAL = "no interval"
 CSV_COLUMNS = (
     *("table", "source", "preset", "row", "method", "dataset", "attribute", "metric", "condition", "paper", "ours", "ci_low", "ci_high"),
     *("delta", "verdict", "n_seeds", "ok", "missing", "failed", "note"),
 )
 AVERAGE = "average"  # the attribute whose gain is the mean gain over a table's types
-_MARKS = {WITHIN: "=", OUTSIDE: "≠", PROTOCOL: "p", SYNTHETIC: "s", NOT_RUN: "–", "": ""}
+_MARKS = {WITHIN: "=", OUTSIDE: "≠", PROTOCOL: "p", SYNTHETIC: "s", NOT_RUN: "–", NO_INTERVAL: "?", "": ""}
 _LEGEND = (
     "Each cell: paper / ours ± half the 95 % interval / difference and verdict. = within our interval, ≠ outside, p protocol differs, "
     "s not comparable since the data are synthetic, – not run."
@@ -62,6 +63,8 @@ class World:
             return SYNTHETIC
         if self.preset != "paper":
             return PROTOCOL
+        if math.isnan(cell.ours.low) or math.isnan(cell.ours.high):
+            return NO_INTERVAL
         return WITHIN if cell.ours.low <= cell.paper.value <= cell.ours.high else OUTSIDE
 
 
@@ -113,7 +116,8 @@ def to_csv(worlds: list[World]) -> str:
 def to_markdown(worlds: list[World]) -> str:
     """The paper's layout, with the notes and the count of what is missing."""
     table = worlds[0].table
-    parts = [f"# {table.name}: {table.title}", _LEGEND]
+    unsure = any(world.verdict(cell) == NO_INTERVAL for world in worlds for cell in world.cells.values())
+    parts = [f"# {table.name}: {table.title}", _LEGEND + (" ? one seed of a figure that varies with the seed alone." if unsure else "")]
     for world in worlds:
         if world.source == "synthetic":
             parts.append("**SYNTHETIC: ours are figures on rendered stand-ins, the paper's on photographs; they cannot be compared.**")

@@ -39,6 +39,18 @@ def test_an_interval_holds_its_mean_and_shrinks_with_no_variance(store):
     assert (perfect["ci_low"], perfect["mean"], perfect["ci_high"]) == (1, 1, 1)
 
 
+def test_all_is_the_records_pool_where_a_type_has_no_positive(store):
+    arrays = counts(0.7)
+    arrays["hits"][:, 1] = arrays["num_positives"][:, 1] = 0  # predicted for, and annotated in training alone
+    kinds = {"category": {"f1@1": 0.0, "recall@1": 0.0, "accuracy@1": 0.0}, "part": {}}
+    write(store, "good", arrays=arrays, per_attribute=kinds)
+    right = arrays["hits"][:, 0, 0].sum()
+    assert row(store, "good")["mean"] == pytest.approx(2 * right / (200 + 2 * 200))
+    assert row(store, "good", metric="recall@1")["mean"] == pytest.approx(right / 200)
+    assert row(store, "good", metric="accuracy@1")["mean"] == pytest.approx(right / 200)
+    assert row(store, "good", "category")["mean"] == pytest.approx(right / 200)
+
+
 def test_ranks_and_ties(store):
     arrays = counts(0.8)
     write(store, "best", arrays=arrays)

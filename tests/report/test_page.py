@@ -381,3 +381,11 @@ def test_photographs_that_changed_since_are_left_out_with_the_reason(photographe
     assert gallery["worlds"] == []
     (problem,) = gallery["problems"]
     assert "not those that the records were made of" in problem
+
+
+def test_the_page_knows_which_corruptions_are_no_part_of_a_mean(tmp_path):
+    store = Store(tmp_path)
+    for name in ("fog", "spatter", "saturate"):
+        write(store, "mtss", row="student", corruption=name, severity=1)
+    figures = parts(render(content(store)))["figures"]
+    assert (sorted(figures["corruptions"]), sorted(figures["extras"])) == (["fog", "saturate", "spatter"], ["saturate", "spatter"])

@@ -51,6 +51,7 @@ def test_robustness_by_hand(store, tmp_path):
     write(store, "other", arrays=counts(0.7, 9), **POOL)
     corrupt(store, "supervised", {1: 0.6, 3: 0.4})
     corrupt(store, "other", {1: 0.65, 3: 0.6})
+    corrupt(store, "supervised", {1: 0.1, 3: 0.1}, [("spatter", 1), ("saturate", 3)])  # extras are no part of a mean
     run(robustness, store, tmp_path)
     lines = {(line["method"], line["severity"]): line for line in table(tmp_path, "robustness")}
     means = {

@@ -8,7 +8,7 @@ from handmade import counts, write
 
 from bench import tables
 from bench.report.figures import Figures
-from bench.report.tables import CSV_COLUMNS, NOT_RUN, OUTSIDE, PROTOCOL, SYNTHETIC, WITHIN, fill, to_csv, to_markdown, to_tex
+from bench.report.tables import CSV_COLUMNS, NO_INTERVAL, NOT_RUN, OUTSIDE, PROTOCOL, SYNTHETIC, WITHIN, fill, to_csv, to_markdown, to_tex
 from bench.store import Store
 from bench.tables import Column, Reported, Row, Table
 
@@ -67,6 +67,16 @@ def test_verdicts(store, source, preset, paper, verdict):
     assert world.verdict(cell(world, "teacher")) == NOT_RUN
 
 
+def test_a_figure_without_an_interval_is_neither_within_nor_outside(store):
+    column = Column("darn", "all", "map")
+    write(store, "mtss", row="student", source="real", preset="paper", metrics={"map": 0.25}, **POOL)
+    worlds = filled(store, column, paper=25)
+    assert worlds[0].verdict(cell(worlds[0], "student", column)) == NO_INTERVAL
+    assert "25.00 / 25.00 / +0.00 ?" in to_markdown(worlds)
+    assert "? one seed" in to_markdown(worlds)
+    assert "? one seed" not in to_markdown(filled(store, RECALL))
+
+
 def test_real_and_synthetic_never_share_a_table(store):
     for source in ("real", "synthetic"):
         write(
@@ -112,6 +122,21 @@ def test_a_corrupted_column_needs_all_75(store):
         write(store, "mtss", row="student", skill=0.4, seed=0, corruption=f"c{index // 5}", severity=index % 5 + 1, **POOL)
     (world,) = filled(store, CORRUPTED)
     assert cell(world, "student", CORRUPTED).ours.mean == pytest.approx(100 * counts(0.4)["hits"][:, :, 0].mean())
+
+
+def test_extras_are_no_part_of_a_corrupted_column(store):
+    for index in range(75):
+        write(store, "mtss", row="student", skill=0.4, seed=0, corruption=f"c{index // 5}", severity=index % 5 + 1, **POOL)
+        if index < 55:
+            write(store, "mtss", row="teacher", skill=0.4, seed=0, corruption=f"c{index // 5}", severity=index % 5 + 1, **POOL)
+    for row in ("student", "teacher"):
+        for index in range(20):
+            extra = ("speckle_noise", "gaussian_blur", "spatter", "saturate")[index // 5]
+            write(store, "mtss", row=row, skill=0.9, seed=0, corruption=extra, severity=index % 5 + 1, **POOL)
+    (world,) = filled(store, CORRUPTED)
+    assert cell(world, "student", CORRUPTED).ours.mean == pytest.approx(100 * counts(0.4)["hits"][:, :, 0].mean())
+    assert cell(world, "teacher", CORRUPTED).ours is None
+    assert cell(world, "teacher", CORRUPTED).counts["missing"] == 75 - 55
 
 
 def test_csv_has_a_line_a_cell(store):

@@ -9,6 +9,7 @@ function curvesPanel(panel) {
     if (!attributes.includes(curves.attribute)) curves.attribute = attributes[0];
     if (!fractions.includes(curves.fraction)) curves.fraction = fractions.at(-1);
     const corruptions = [...new Set([...cellsOf(dataset)].filter((cell) => cells.severity[cell]).map((cell) => F.corruptions[cells.corruption[cell]]))];
+    const averaged = corruptions.filter((name) => !F.extras.includes(name));
     if (!corruptions.includes(curves.corruption)) curves.corruption = corruptions.length === 1 ? corruptions[0] : "mean";
     const conditions = [...new Set([...cellsOf(dataset)].map(conditionOf))];
     if (!conditions.includes(curves.condition)) curves.condition = conditions[0];
@@ -35,8 +36,8 @@ function curvesPanel(panel) {
       charts.replaceChildren(
         curveCard("How much labels buy", h("div", { class: "controls" }, select("Condition", conditions.map((name) => [name, name]), curves.condition, set("condition"))), byLabels(methods), "share of the labels"),
         curveCard("What corruption costs", h("div", { class: "controls" },
-          select("Corruption", [...(corruptions.length === 1 ? [] : [["mean", corruptions.length ? `mean of ${corruptions.length} corruptions` : "none was run"]]), ...corruptions.map((name) => [name, name])], curves.corruption, set("corruption")),
-          select("Labels", fractions.map((each) => [each, share(F.fractions[each])]), curves.fraction, set("fraction", true))), bySeverity(methods, corruptions), "severity"));
+          select("Corruption", [...(corruptions.length === 1 ? [] : [["mean", corruptions.length ? `mean of ${averaged.length} corruptions` : "none was run"]]), ...corruptions.map((name) => [name, name])], curves.corruption, set("corruption")),
+          select("Labels", fractions.map((each) => [each, share(F.fractions[each])]), curves.fraction, set("fraction", true))), bySeverity(methods, averaged), "severity"));
     };
     paint();
   };
@@ -73,7 +74,7 @@ function byLabels(methods) {
   return { xs: fractions.map((fraction) => Math.log2(F.fractions[fraction])), names: fractions.map((fraction) => share(F.fractions[fraction])),
     lines: methods.map((method) => ({ method, values: values(method) })) };
 }
-function bySeverity(methods, corruptions) {
+function bySeverity(methods, averaged) {
   const found = new Map(), severities = new Set([0]);
   for (const cell of cellsOf(curves.dataset)) {
     if (cells.fraction[cell] !== curves.fraction) continue;
@@ -83,7 +84,7 @@ function bySeverity(methods, corruptions) {
   const xs = [...severities].sort((a, b) => a - b);
   const one = (method, name, severity) => { const cell = found.get(`${method},${severity ? name : ""},${severity}`); return cell === undefined ? null : figure(cell, curves.attribute, curves.metric); };
   const mean = (method, severity) => {
-    const all = corruptions.map((name) => one(method, name, severity));
+    const all = averaged.map((name) => one(method, name, severity));
     return all.length && all.every(Boolean) ? { mean: all.reduce((sum, each) => sum + each.mean, 0) / all.length, low: null, high: null } : severity ? null : one(method, "", 0);
   };
   return { xs, names: xs.map((severity) => (severity ? String(severity) : "clean")),
