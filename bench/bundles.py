@@ -40,12 +40,17 @@ class Limits:
 
 @dataclass
 class Bundle:
-    """Stages that one element of an array runs one after another. seconds: predicted, over all of its workers."""
+    """Stages that one element of an array runs one after another. seconds: predicted, over all of its workers; longest: of one stage."""
 
     stages: list[Stage]
     seconds: float
     memory_mb: float
     measured: bool
+    longest: float = 0.0
+
+    def duration(self, workers: int) -> float:
+        """Seconds by the clock, at best: a stage keeps to one worker, however many a job has."""
+        return max(self.seconds / workers, self.longest)
 
 
 @dataclass
@@ -98,7 +103,7 @@ def make_arrays(
 
 def walltime_minutes(bundle: Bundle, limits: Limits) -> int:
     """The walltime to ask for, on a coarse grid so that bundles of about the same length share an array."""
-    wanted = (bundle.seconds / limits.workers * limits.walltime_factor + limits.startup_seconds) / 60
+    wanted = (bundle.duration(limits.workers) * limits.walltime_factor + limits.startup_seconds) / 60
     if not bundle.measured:
         wanted = max(wanted, limits.unmeasured_minutes)
     grid = limits.min_minutes
@@ -148,7 +153,8 @@ def _bundles(group: list[Stage], estimates: Mapping[str, Estimate], limits: Limi
         target = limits.bundle_seconds * limits.workers
         for chunk in by_time(members, lambda stage: estimates[stage.key].seconds, target, limits.max_stages):
             own = [estimates[stage.key] for stage in chunk]
-            found.append(Bundle(chunk, sum(each.seconds for each in own), max(each.memory_mb for each in own), measured))
+            seconds = [each.seconds for each in own]
+            found.append(Bundle(chunk, sum(seconds), max(each.memory_mb for each in own), measured, max(seconds)))
     return found
 
 

@@ -82,7 +82,7 @@ class _Schedule:
             first.append(len(self.jobs))
             needs = [first[other] + element for other, element in array.needs]
             for bundle in array.bundles:
-                self.jobs.append(_Job(_bundle_seconds(bundle.stages, bundle.seconds, workers), number, len(needs)))
+                self.jobs.append(_Job(bundle.duration(workers), number, len(needs)))
                 self.students.append([])
             for need in needs:
                 self.students[need].append(number)
@@ -153,11 +153,6 @@ class _Schedule:
             self.lost += again
             worked -= again
         heapq.heappush(self.events, (begin + survives, index, 0, worked))
-
-
-def _bundle_seconds(stages: Sequence[Stage], seconds: float, workers: int) -> float:
-    """How long a job's workers need for its stages."""
-    return max(seconds / workers, seconds / max(len(stages), 1))
 
 
 def policies(limits: Limits, total_seconds: float, gpus: int) -> dict[str, Limits]:

@@ -107,3 +107,14 @@ def test_runs_of_neighbours_keep_their_order_and_the_target(items, target, most)
     found = by_time(items, lambda item: item, target, most)
     assert [item for group in found for item in group] == items
     assert all(group and len(group) <= most and (len(group) == 1 or math.fsum(group) <= target * (1 + 1e-9)) for group in found)
+
+
+@pytest.mark.parametrize(
+    ("hours", "workers", "minutes"), [([4.0], 8, 640), ([4.0, 4.0], 8, 640), ([4.0, *[0.1] * 40], 8, 640), ([1.0] * 16, 8, 320)]
+)
+def test_no_job_is_shorter_than_its_longest_stage_however_many_workers_share_it(hours, workers, minutes):
+    stages = [Stage("fit", f"f{number}") for number in range(len(hours))]
+    seconds = {stage.key: 3600 * each for stage, each in zip(stages, hours, strict=True)}
+    [array] = make_arrays(stages, lambda stage: Estimate(seconds[stage.key], 0.0, True), Limits(bundle_seconds=10**6, workers=workers))
+    assert array.walltime_minutes == minutes
+    assert array.bundles[0].duration(workers) == max(max(seconds.values()), sum(seconds.values()) / workers)
