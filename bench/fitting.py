@@ -116,7 +116,7 @@ def _fit_facts(dataset: Dataset, data: DataSpec, run: TrainingRun, start: Start)
     _, label_hash = dataset.label_index(label_fraction=data.label_fraction, seed=data.seed)
     return {
         "label_index_hash": label_hash,
-        "fit_seconds": start.seconds,
+        "fit_seconds": run.seconds_before + start.seconds,
         "peak_rss_mb": peak_rss_mb(),
         "peak_vram_mb": peak_vram_mb(),
         "logged": _finite(run.logged),

@@ -38,7 +38,8 @@ class TrainingRun:
 
     checkpoint_dir: where phases keep their state, None for nowhere. checkpoint_seconds: wall time between two saves, 0 for every step.
     on_progress(phase, step, num_steps): called at most ten times a second. stop(): asked after each step; True saves and raises
-    TrainingStopped. hidden_labels(): type -> int8 (N, C) of the unlabelled pool, for audit. history: phase -> what train returned."""
+    TrainingStopped. hidden_labels(): type -> int8 (N, C) of the unlabelled pool, for audit. history: phase -> what train returned.
+    seconds_before: what processes that were stopped had spent on the phases that went on from their state."""
 
     def __init__(
         self,
@@ -60,7 +61,14 @@ class TrainingRun:
         self.hidden_labels = hidden_labels
         self.logged: dict[str, float] = {}
         self.history: dict[str, list[dict[str, float]]] = {}
+        self.seconds_before = 0.0
+        self._began = time.monotonic()
         self._phases: set[str] = set()
+
+    @property
+    def seconds(self) -> float:
+        """Spent on this run so far, by this process and those before it whose work is kept."""
+        return self.seconds_before + time.monotonic() - self._began
 
     def train(
         self,
@@ -259,7 +267,7 @@ class _Phase:
         if self.owner.checkpoint_dir is None:
             return
         self._check_losses()
-        state = {"identity": self._identity(), "step": self.step, "history": self.history}
+        state = {"identity": self._identity(), "step": self.step, "history": self.history, "seconds": self.owner.seconds}
         state["modules"] = [module.state_dict() for module in self.modules]
         if suffix == "ckpt":
             state |= {"optimizer": self.optimizer.state_dict(), "losses": self.losses, "best": self.best}
@@ -275,6 +283,7 @@ class _Phase:
             return False
         self._restore(state["modules"])
         self.step, self.history = state["step"], state["history"]
+        self.owner.seconds_before = max(self.owner.seconds_before, state.get("seconds", 0.0))
         if suffix == "ckpt":
             self.optimizer.load_state_dict(state["optimizer"])
             self.losses, self.best = state["losses"], state["best"]

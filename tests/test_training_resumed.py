@@ -148,3 +148,28 @@ def test_checkpoints_are_written_by_wall_time(tmp_path, monkeypatch):
     saved.clear()
     train(tmp_path, seconds=0)
     assert saved == [(".ckpt", step) for step in range(1, 9)] + [(".done", 9)]
+
+
+def test_the_time_of_stopped_processes_counts(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("bench.training.time.monotonic", lambda: clock[0])
+
+    def loss(module, batch):
+        clock[0] += 1.0
+        return noisy_loss(module, batch)
+
+    def go_on(steps):
+        asked = iter(range(1, 100))
+        run = TrainingRun(seed=3, device=CPU, checkpoint_dir=tmp_path, stop=lambda: next(asked) == steps)
+        for phase in ("first", "second"):
+            run.train(phase, network(), loss, Regression(), recipe())
+        return run
+
+    for steps in (4, 8):  # of 9 in each phase, after the last of which nobody asks: in the first, and 4 into the second
+        with pytest.raises(TrainingStopped):
+            go_on(steps)
+        clock[0] += 1000.0  # in the queue again
+    run = go_on(None)
+    assert run.seconds_before == pytest.approx(13)
+    assert run.seconds == pytest.approx(18)
+    assert TrainingRun(seed=3, device=CPU).seconds_before == 0
