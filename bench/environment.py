@@ -10,7 +10,10 @@ from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "numba", "imagecorruptions", "opencv-python")
 
@@ -58,9 +61,15 @@ def peak_rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
 
 
-def peak_vram_mb() -> float | None:
-    """Peak memory of the CUDA device since reset_peaks, in MiB; None without one."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
-        return None
-    return float(torch.cuda.max_memory_allocated()) / 1024**2
+def peak_vram_mb(device: torch.device) -> float | None:
+    """Peak memory of a CUDA device since reset_peaks, in MiB; None of the CPU, whatever else the machine has."""
+    import torch
+
+    return float(torch.cuda.max_memory_allocated(device)) / 1024**2 if device.type == "cuda" else None
+
+
+def device_name(device: torch.device) -> str:
+    """cpu, or cuda with what the device calls itself: cuda (NVIDIA H100 80GB HBM3)."""
+    import torch
+
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bench import registry, stopping
-from bench.environment import peak_rss_mb, peak_vram_mb
+from bench.environment import device_name, peak_rss_mb, peak_vram_mb
 from bench.outcomes import Start
 from bench.plan import Stage
 from bench.protocol import Dataset, Schema, TrainingData
@@ -118,7 +118,8 @@ def _fit_facts(dataset: Dataset, data: DataSpec, run: TrainingRun, start: Start)
         "label_index_hash": label_hash,
         "fit_seconds": run.seconds_before + start.seconds,
         "peak_rss_mb": peak_rss_mb(),
-        "peak_vram_mb": peak_vram_mb(),
+        "peak_vram_mb": peak_vram_mb(run.device),
+        "device": device_name(run.device),
         "logged": _finite(run.logged),
         "history": {phase: [_finite(row) for row in rows] for phase, rows in run.history.items()},
     }

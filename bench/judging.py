@@ -129,6 +129,7 @@ def _write_outcome(
         "predictions_path": path,
         "eval_seconds": outcome.seconds,
         "images_per_second": outcome.images_per_second,
+        "device": facts.get("device", settings.device),
         **{name: facts[name] for name in ("n_labeled", "n_unlabeled", "label_index_hash", "fit_seconds", "peak_rss_mb", "peak_vram_mb")},
     }
     return write_record(store, cell, settings, start, status="ok", reason="", **fields)
