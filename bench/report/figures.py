@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from typing import NamedTuple
 
 from bench import registry
-from bench.report.groups import Group, Source, method_label
+from bench.report.groups import Group, Source, method_label, of_newest_source
 from bench.statistics import Replicates, mean_replicates
 from bench.store import Record
 
@@ -54,7 +54,7 @@ def extras() -> tuple[str, ...]:
 
 class Figures:
     """All records of a store, by cell. Of several records of one cell and seed the newest counts, and of a cell's seeds those that saw
-    the same images under the same protocol as its newest."""
+    the same images under the same protocol as its newest, and that the same code made."""
 
     def __init__(self, records: Iterable[Record], store: Source) -> None:
         newest: dict[tuple[Cell, int], Record] = {}
@@ -66,7 +66,7 @@ class Figures:
         for (cell, _), record in newest.items():
             grouped[cell].append(record)
         self._store = store
-        self.groups = {cell: Group(_of_one_protocol(found), store) for cell, found in grouped.items()}
+        self.groups = {cell: Group(of_newest_source(_of_one_protocol(found)), store) for cell, found in grouped.items()}
 
     def group_of(self, records: Sequence[Record]) -> Group:
         """The group of just these records, so that what one part of the report has counted serves the others; a new one where there is

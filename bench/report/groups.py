@@ -44,6 +44,18 @@ def stamp_of(record: Record) -> str:
     return f"{record['key']}:{dict.get(record, 'stamp') or record['finished']}"
 
 
+def of_newest_source(records: Sequence[Record]) -> list[Record]:
+    """The records of one cell, a seed each, without those results that other code made than the newest result: a mean over two versions of
+    a method is the figure of neither."""
+    newest = max((record for record in records if record["status"] == "ok"), key=lambda each: each["finished"], default=None)
+    return [record for record in records if newest is None or record["status"] != "ok" or _source(record) == _source(newest)]
+
+
+def _source(record: Record) -> str | None:
+    found: str | None = record["source_hash"] if "source_hash" in record else record["env"].get("source_hash")
+    return found
+
+
 class _Recent(Generic[Value]):
     """What the groups used last have; those used less recently are made anew, so that memory stays bounded over any number."""
 

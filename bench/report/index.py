@@ -19,7 +19,8 @@ FIELDS = (
     *("peak_rss_mb", "peak_vram_mb", "device"),
 )
 STAMP = "stamp"  # the field of a record so read that tells one state of its file from the next
-_VERSION = 1
+SOURCE = "source_hash"  # the one with its env's, since all of env is long
+_VERSION = 2
 
 
 class IndexedRecord(dict[str, Any]):
@@ -60,10 +61,11 @@ def read_records(store: Store, path: Path) -> list[Record]:
             record = store.read(key)
             if record is None:
                 continue
-            entry = [stamp, [record[name] for name in FIELDS]]
-            found.append(IndexedRecord({STAMP: stamp, **record}, store))
+            source = record["env"].get(SOURCE)
+            entry = [stamp, [source, *(record[name] for name in FIELDS)]]
+            found.append(IndexedRecord({STAMP: stamp, SOURCE: source, **record}, store))
         else:
-            found.append(IndexedRecord({STAMP: stamp, **dict(zip(FIELDS, entry[1], strict=True))}, store))
+            found.append(IndexedRecord({STAMP: stamp, **dict(zip((SOURCE, *FIELDS), entry[1], strict=True))}, store))
         now[key] = entry
     if now != before:
         with suppress(OSError):
@@ -92,7 +94,7 @@ def _read(path: Path) -> dict[str, list[Any]]:
         if found["version"] != _VERSION or found["fields"] != list(FIELDS):
             return {}
         records: dict[str, list[Any]] = found["records"]
-        if any(not isinstance(stamp, str) or len(values) != len(FIELDS) for stamp, values in records.values()):
+        if any(not isinstance(stamp, str) or len(values) != 1 + len(FIELDS) for stamp, values in records.values()):
             return {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}

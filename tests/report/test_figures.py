@@ -46,6 +46,15 @@ def test_records_of_a_group_find_it_whatever_their_order_and_name(store):
     assert found.group_of([]).ok == []
 
 
+def test_a_group_holds_the_seeds_of_its_newest_code(store):
+    for seed, code in ((0, "old"), (1, "new"), (2, "new")):
+        write(store, "good", skill=0.7, seed=seed, env={"source_hash": code}, finished=1.0 + seed, **POOL)
+    write(store, "good", status="failed", seed=3, env={"source_hash": "old"}, finished=0.5, **POOL)
+    group = figures(store).groups[cell("good")]
+    assert [record["seed"] for record in group.ok] == [1, 2]
+    assert group.statuses == {"ok": 2, "failed": 1}
+
+
 def test_all_types_counted_at_once_are_what_each_is_alone(store):
     write(store, "good", skill=0.7, **POOL)
     group, alone = figures(store).groups[cell("good")], figures(store).groups[cell("good")]

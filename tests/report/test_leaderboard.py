@@ -51,6 +51,18 @@ def test_all_is_the_records_pool_where_a_type_has_no_positive(store):
     assert row(store, "good", "category")["mean"] == pytest.approx(right / 200)
 
 
+def test_seeds_of_older_code_are_missing_and_not_averaged_in(store):
+    for seed, code, skill in ((0, "new", 0.9), (1, "old", 0.2), (2, "old", 0.2)):
+        finished = 5.0 if code == "new" else 1.0
+        write(store, "edited", skill=skill, seed=seed, env={"source_hash": code}, finished=finished)
+    found = row(store, "edited")
+    assert (found["n_seeds"], found["status"]) == (1, "1 ok, 2 missing")
+    assert found["mean"] == pytest.approx(counts(0.9)["hits"][:, :, 0].mean())
+    for seed in (1, 2):
+        write(store, "edited", skill=0.9, seed=seed, env={"source_hash": "new"}, finished=6.0)
+    assert (row(store, "edited")["n_seeds"], row(store, "edited")["status"]) == (3, "ok")
+
+
 def test_ranks_and_ties(store):
     arrays = counts(0.8)
     write(store, "best", arrays=arrays)

@@ -67,6 +67,16 @@ def test_a_first_report_reads_each_record_once_and_resamples_each_cell_once(swee
     assert sum(resampled) == 600
 
 
+def test_the_index_knows_which_code_made_a_record_without_reading_it(tmp_path, monkeypatch):
+    store = Store(tmp_path / "store")
+    write(store, "mtss", env={"source_hash": "abc", "torch": "2.6"})
+    first = read_records(store, tmp_path / "index.json")
+    monkeypatch.setattr(Store, "read", lambda store, key: pytest.fail("read again"))
+    again = read_records(store, tmp_path / "index.json")
+    assert [dict.get(each[0], "source_hash") for each in (first, again)] == ["abc", "abc"]
+    assert groups.of_newest_source(again) == again
+
+
 def test_one_new_record_moves_its_own_condition_alone(tmp_path):
     store = Store(tmp_path / "store")
     write_many(store, 200)
