@@ -123,7 +123,7 @@ class OpenDataset:
                 name=self.name,
                 image_size=image_size,
                 cache_dir=self._options.cache_dir,
-                data_hash=self.data_hash,
+                content_hash=self._index.content_hash,
                 on_bad=self._options.on_bad_data,
             )
         cache = self._pixels[image_size]

@@ -41,15 +41,15 @@ def pixel_cache(
     name: str,
     image_size: int,
     cache_dir: Path,
-    data_hash: str,
+    content_hash: str,
     on_bad: Literal["error", "skip"] = "error",
 ) -> PixelCache:
     """The pixels of every row at image_size, built where they are not there yet.
 
-    Images are cut to their box (clipped to the image) and squashed to a square. An open cache is rebuilt if the file sizes of its
-    damaged images, or of a sample of the others, have changed. Damaged images raise BadDataError, or are marked where on_bad is
-    "skip"; if all are damaged, BadDataError is raised in any case. OSError if the disk has no room."""
-    identity = json.dumps([_VERSION, os.path.realpath(root), data_hash])
+    Images are cut to their box (clipped to the image) and squashed to a square. content_hash: of the lists. An open cache is rebuilt if
+    the file sizes of its damaged images, or of a sample of the others, have changed. Damaged images raise BadDataError, or are marked
+    where on_bad is "skip"; if all are damaged, BadDataError is raised in any case. OSError if the disk has no room."""
+    identity = json.dumps([_VERSION, os.path.realpath(root), content_hash])
     target = cache_dir / "pixels" / f"{slug(name)}-{image_size}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     files = ImageFiles(root, annotations.folder)
     build_once(

@@ -58,11 +58,18 @@ def load(folder: Path) -> Index:
     return Index(folder, *facts, tuple(meta["sample"]))
 
 
+def image_paths(index: Index) -> Sequence[str]:
+    """The path of each row's image, below the data set's folder of images."""
+    from datasets._schema import split_paths
+
+    return split_paths((index.folder / "paths.bin").read_bytes())
+
+
 def read_annotations(index: Index) -> Annotations:
     """The rows of an index; labels stay on the disk until they are looked at."""
     import numpy as np
 
-    from datasets._schema import Annotations, split_paths
+    from datasets._schema import Annotations
 
     def array(name: str) -> np.ndarray:
         values: np.ndarray = np.load(index.folder / f"{name}.npy", allow_pickle=False)
@@ -72,7 +79,7 @@ def read_annotations(index: Index) -> Annotations:
     labels = {kind.name: np.load(index.folder / f"labels-{place}.npy", mmap_mode="r") for place, kind in enumerate(index.schema)}
     return Annotations(
         schema=index.schema,
-        paths=split_paths((index.folder / "paths.bin").read_bytes()),
+        paths=image_paths(index),
         splits=array("splits"),
         labels=labels,
         files=tuple(meta["files"]),

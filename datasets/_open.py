@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench import registry
 from bench.protocol import BadDataError, DataOptions, Dataset, NoDataError, Problem, Schema
-from datasets._index import Index, open_index
+from datasets._index import Index, image_paths, open_index
 from datasets._once import build_once, new_folder
 from datasets._paths import LINK, leads_out
 
@@ -54,7 +54,7 @@ def open_dataset(name: str, options: DataOptions) -> Dataset:
 
     place = _place(name, options)
     index = _sound_index(place, options)
-    opened: OpenDataset = OpenDataset(name, place.source, place.root, _data_hash(place, index), index, options)
+    opened: OpenDataset = OpenDataset(name, place.source, place.root, _data_hash(place, index, options), index, options)
     return opened
 
 
@@ -62,7 +62,7 @@ def describe(name: str, options: DataOptions) -> DatasetInfo:
     """The facts of a data set without its rows; raises what open_dataset raises."""
     place = _place(name, options)
     index = _sound_index(place, options)
-    return DatasetInfo(name, place.source, _data_hash(place, index), index.schema, index.num_images)
+    return DatasetInfo(name, place.source, _data_hash(place, index, options), index.schema, index.num_images)
 
 
 def render(name: str, options: DataOptions, out: Path | None = None) -> Path:
@@ -201,15 +201,17 @@ def _linked_out(root: Path, sources: Sequence[str]) -> Problem | None:
     return next((Problem(name, 0, LINK) for name in sources if leads_out(root, name)), None)
 
 
-def _data_hash(place: _Place, index: Index) -> str:
+def _data_hash(place: _Place, index: Index, options: DataOptions) -> str:
     """Of the rows and of what the pictures are: some of their file sizes, or what the renderer was told. Two catalogues with the same
-    lists and other pictures are two data sets."""
+    lists and other pictures are two data sets. Where damaged pictures may be left out it is another hash, of all sizes (10 us each), so
+    that what was made without some of them stands neither for the whole nor for the mended."""
     if place.source == "real":
         from datasets._files import ImageFiles
 
         files = ImageFiles(place.root, index.image_folder)
-        sizes = [files.size(path) for path in index.sample]
-        return hashlib.sha256(json.dumps([index.content_hash, sizes]).encode()).hexdigest()
+        skips = options.on_bad_data == "skip"
+        sizes = [files.size(path) for path in (image_paths(index) if skips else index.sample)]
+        return hashlib.sha256(json.dumps([index.content_hash, sizes, *(["skip"] if skips else [])]).encode()).hexdigest()
     renderer = json.loads((place.root / _ABOUT).read_text(encoding="utf-8"))
     return hashlib.sha256(json.dumps([index.content_hash, renderer], sort_keys=True).encode()).hexdigest()
 

@@ -25,7 +25,7 @@ def annotations(deepfashion):
 
 
 def build(deepfashion, annotations, tmp_path, size=16, **more):
-    more = {"name": "deepfashion", "data_hash": "h", "cache_dir": tmp_path / "cache", **more}
+    more = {"name": "deepfashion", "content_hash": "h", "cache_dir": tmp_path / "cache", **more}
     return pixel_cache(deepfashion.root, annotations, image_size=size, **more)
 
 
@@ -52,7 +52,7 @@ def test_a_second_opening_decodes_nothing(deepfashion, annotations, tmp_path, mo
 
 
 def test_size_hash_root_and_name_have_caches_of_their_own(deepfashion, annotations, tmp_path, data_root, make_deepfashion):
-    for more in ({}, {"size": 8}, {"data_hash": "other"}, {"name": "folder:/some/My Catalogue!"}):
+    for more in ({}, {"size": 8}, {"content_hash": "other"}, {"name": "folder:/some/My Catalogue!"}):
         build(deepfashion, annotations, tmp_path, **more)
     build(make_deepfashion(data_root / "copy"), annotations, tmp_path)
     found = sorted(path.name.rpartition("-")[0] for path in (tmp_path / "cache/pixels").iterdir() if path.is_dir())
@@ -87,7 +87,7 @@ def test_damaged_images_are_named_with_their_line(deepfashion, annotations, tmp_
 
 
 def test_damaged_images_are_skipped_where_that_is_allowed(deepfashion, annotations, tmp_path):
-    whole = np.array(build(deepfashion, annotations, tmp_path, data_hash="whole").pixels)
+    whole = np.array(build(deepfashion, annotations, tmp_path, content_hash="whole").pixels)
     messages = {row: spoil(deepfashion, row, how) for row, how in DAMAGE.items()}
     cache = build(deepfashion, annotations, tmp_path, on_bad="skip")
     assert np.flatnonzero(~cache.valid).tolist() == list(DAMAGE)
@@ -143,7 +143,7 @@ def slow(data, path):
     print("decoded", flush=True)
     return plain(data, path)
 _images.decode = slow
-found = _images.pixel_cache(root, annotations, name="deepfashion", image_size=16, cache_dir=cache, data_hash="h")
+found = _images.pixel_cache(root, annotations, name="deepfashion", image_size=16, cache_dir=cache, content_hash="h")
 print("sum", int(found.pixels.astype(int).sum()))
 """
 
@@ -186,7 +186,7 @@ def test_letter_case_on_the_disk_does_not_matter_for_pixels(deepfashion, annotat
     expected = np.array(build(deepfashion, annotations, tmp_path).pixels)
     for folder in sorted((deepfashion.root / "Img/img").iterdir()):
         folder.rename(folder.with_name(folder.name.swapcase()))
-    assert np.array_equal(build(deepfashion, annotations, tmp_path, data_hash="again").pixels, expected)
+    assert np.array_equal(build(deepfashion, annotations, tmp_path, content_hash="again").pixels, expected)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_crops_are_kept_for_landmarks(deepfashion, annotations, tmp_path, box, e
     for _ in ("built", "opened"):
         cache = build(deepfashion, replace(annotations, boxes=boxes, landmarks=points), tmp_path)
         assert cache.crops.tolist() == [expected] * 20
-    assert build(deepfashion, replace(annotations, boxes=boxes), tmp_path, data_hash="other").crops is None
+    assert build(deepfashion, replace(annotations, boxes=boxes), tmp_path, content_hash="other").crops is None
 
 
 def test_a_landmark_of_a_rendered_photo_lies_where_it_was_put(tmp_path):
@@ -255,7 +255,7 @@ def test_a_landmark_of_a_rendered_photo_lies_where_it_was_put(tmp_path):
             str(tmp_path / "Img" / path), picture, [cv2.IMWRITE_JPEG_QUALITY, 100, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
         )
     assert checked > 20
-    cache = pixel_cache(tmp_path, found, name="deepfashion", image_size=96, cache_dir=tmp_path / "cache", data_hash="h")
+    cache = pixel_cache(tmp_path, found, name="deepfashion", image_size=96, cache_dir=tmp_path / "cache", content_hash="h")
     seen = landmarks_seen(found.landmarks, cache.crops)
     near = 0
     for row in range(len(found)):

@@ -363,6 +363,21 @@ def test_landmarks_go_with_their_labels_alone(deepfashion, options):
     assert np.array_equal(batch.landmarks.numpy(), data.labeled.landmarks[[2, 0]])
 
 
+def test_what_was_made_without_damaged_pictures_stands_neither_for_the_whole_nor_for_the_mended(deepfashion, options, monkeypatch):
+    monkeypatch.setattr("datasets._index._SAMPLE", 2)  # of 20 rows or so: the damaged one is not among them
+    skipping = replace(options, on_bad_data="skip")
+    path = deepfashion.root / "Img" / deepfashion.paths[1]
+    sound = path.read_bytes()
+    strict, before = describe("deepfashion", options).data_hash, describe("deepfashion", skipping).data_hash
+    path.write_bytes(sound[:-30])
+    assert describe("deepfashion", options).data_hash == strict  # not in the sample; the pixels' own check refuses it
+    damaged = describe("deepfashion", skipping).data_hash
+    assert open_dataset("deepfashion", skipping).data_hash == damaged
+    path.write_bytes(sound)
+    assert len({strict, before, damaged}) == 3
+    assert describe("deepfashion", skipping).data_hash == before
+
+
 def test_a_damaged_picture_leaves_landmarks_with_their_rows(deepfashion, options):
     give_landmarks(deepfashion)
     (deepfashion.root / "Img" / deepfashion.paths[0]).write_bytes(b"")
