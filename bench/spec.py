@@ -39,8 +39,15 @@ class DataSpec:
 
     @property
     def identity(self) -> dict[str, Any]:
-        left_out = ("dataset", "source", "pool") if self.pool else ("dataset", "source", "pool", "pool_hash")
-        return {name: value for name, value in asdict(self).items() if name not in left_out}
+        """What counts in keys: contents and no names, but for the names of data sets that are not there and so have no content."""
+        fields = {name: value for name, value in asdict(self).items() if name != "source"}
+        if self.data_hash:
+            del fields["dataset"]
+        if self.pool_hash or not self.pool:
+            del fields["pool"]
+        if not self.pool:
+            del fields["pool_hash"]
+        return fields
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ class CellSpec:
             "backend": self.backend if self.severity else "",
         }
         if self.target:
-            fields["target"] = self.target_hash
+            fields["target"] = self.target_hash or self.target  # the name of one that is not there
         return digest({"kind": "cell", "fit": self.fit.key, **fields, "protocol": PROTOCOL_VERSION})
 
     @property

@@ -52,6 +52,25 @@ def test_what_does_not_count_reuses_the_result(changed):
     assert (changed.fit.key, changed.key) == (CELL.fit.key, CELL.key)
 
 
+def test_data_sets_that_are_not_there_are_told_apart_by_name():
+    absent = replace(DATA, data_hash="")
+    pooled = replace(DATA, pool="ficcy")
+    fits = [replace(FIT, data=data) for data in (absent, replace(absent, dataset="deepfashion"), pooled, replace(pooled, pool="jdstyle"))]
+    assert len({fit.key for fit in fits}) == 4
+    cells = [replace(CELL, target=name) for name in ("", "ficcy", "jdstyle")]
+    assert len({cell.key for cell in cells}) == 3
+    assert replace(fits[0], data=replace(absent, source="real")).key == fits[0].key
+
+
+def test_the_keys_of_data_that_is_there_hold_no_name():
+    pooled = replace(FIT, data=replace(DATA, pool="deepfashion", pool_hash="p" * 64))
+    moved = replace(CELL, fit=pooled, target="ficcy", target_hash="t" * 64)
+    keys = [FIT.key, CELL.key, pooled.key, moved.key]
+    assert [key[:12] for key in keys] == ["dff0ab95a001", "47af793e206c", "16211b6f0a05", "22a59750b91a"]
+    renamed = replace(pooled, data=replace(pooled.data, dataset="x", pool="y"))
+    assert (renamed.key, replace(moved, fit=renamed, target="z").key) == (pooled.key, moved.key)
+
+
 def test_the_protocol_version_is_part_of_every_key(monkeypatch):
     before = (CELL.fit.key, CELL.key)
     monkeypatch.setattr("bench.spec.PROTOCOL_VERSION", 2)
