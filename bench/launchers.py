@@ -7,10 +7,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from bench import stopping
 from bench.outcomes import UNWRITABLE, Start
 from bench.plan import Stage
-from bench.stages import Settings, StageResult, prepare_process, record_failure, run_stage
+from bench.stages import Settings, StageResult, prepare_process, record_rest, run_stage
 from bench.store import UnwritableError
 from bench.turns import Turns
 
@@ -41,6 +42,11 @@ class Schedule:
         self.waiting, self.turns, self.is_blocked = list(stages), turns, False
         self.status: dict[str, str] = {}
         self._known = {stage.key for stage in stages}
+
+    @property
+    def attempts(self) -> Mapping[str, int]:
+        """Cell key -> attempt on record when the sweep was planned, as far as it is known."""
+        return self.turns.attempts if self.turns is not None else {}
 
     def next(self) -> Stage | None:
         """The first stage whose needs have ended; it counts as started."""
@@ -84,7 +90,7 @@ def run_inline(
     stages: Sequence[Stage], settings: Settings, on_result: OnResult, on_progress: OnProgress, turns: Turns | None = None
 ) -> None:
     """All stages one after another in this process. Raises Interrupted on SIGINT or SIGTERM, UnwritableError where the store is full."""
-    schedule, stage = Schedule(stages, turns), None
+    schedule, running = Schedule(stages, turns), None
     try:
         while (stage := schedule.next()) is not None or schedule.is_blocked:
             if stage is None:
@@ -92,12 +98,14 @@ def run_inline(
             elif schedule.lost_need(stage):
                 schedule.end(stage, "failed")
             else:
-                result = _written(run_stage(stage, settings, partial(on_progress, stage)))
-                schedule.end(stage, result.status)
+                running = stage
+                result = run_stage(stage, settings, partial(on_progress, stage))
+                running = None  # from here on its records say what became of it
+                schedule.end(stage, _written(result).status)
                 on_result(stage, result)
     except KeyboardInterrupt:
-        if stage is not None:
-            on_result(stage, _lost(stage, settings, "interrupted", "interrupted by the user", Start()))
+        if running is not None:
+            on_result(running, _lost(running, settings, "interrupted", "interrupted by the user", Start(), schedule.attempts))
         raise Interrupted from None
 
 
@@ -241,7 +249,7 @@ class Pool:
         if len(pieces) > 1:
             self.schedule.replace(stage, pieces)
             return
-        result = _lost(stage, self.settings, status, reason, worker.start or Start())
+        result = _lost(stage, self.settings, status, reason, worker.start or Start(), self.schedule.attempts)
         self.schedule.end(stage, status)
         self.on_result(stage, result)
 
@@ -256,7 +264,8 @@ class Pool:
             stage = worker.stage
             assert stage is not None
             self._end(worker)
-            self.on_result(stage, _lost(stage, self.settings, "interrupted", "interrupted by the user", worker.start or Start()))
+            why, start = ("interrupted", "interrupted by the user"), worker.start or Start()
+            self.on_result(stage, _lost(stage, self.settings, *why, start, self.schedule.attempts))
 
     def stop(self) -> None:
         for worker in list(self.workers):
@@ -273,8 +282,8 @@ def split_evaluation(stage: Stage) -> list[Stage]:
     ]
 
 
-def _lost(stage: Stage, settings: Settings, status: str, reason: str, start: Start) -> StageResult:
-    cells = record_failure(stage, settings, status, reason, start=start)
+def _lost(stage: Stage, settings: Settings, status: str, reason: str, start: Start, attempts: Mapping[str, int]) -> StageResult:
+    cells = record_rest(stage, settings, status, reason, attempts, start=start)
     return StageResult(status, reason, start.seconds, cells)
 
 
@@ -284,9 +293,7 @@ def _work(connection: Connection, settings: Settings, number: int, parent: int) 
     if settings.launcher == "slurm":
         stopping.listen()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    devices = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if os.environ.get("CUDA_VISIBLE_DEVICES") else _cuda_devices()
-    if devices:
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
+    _choose_device(number)
     last = 0.0
 
     def progress(phase: str, step: int, total: int) -> None:
@@ -311,20 +318,34 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
+def _choose_device(number: int) -> None:
+    """Leaves one CUDA device visible to this process, which is worker `number`; hidden ones stay hidden."""
+    devices = _visible_devices()
+    if devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
+
+
 def _cuda_devices() -> list[str]:
     return [str(index) for index in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
 
 
+def _visible_devices() -> list[str]:
+    """The CUDA devices that this process may use, as CUDA reads the variable: all without it, else those before the first that is none."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is None:
+        return _cuda_devices()
+    return list(takewhile(lambda name: name and not name.startswith("-"), (name.strip() for name in given.split(","))))
+
+
 def cuda_present() -> bool:
-    """Whether this machine shows a CUDA device, told without importing torch."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "0") != "" and bool(_cuda_devices())
+    """Whether this machine has a CUDA device and shows it, told without importing torch."""
+    return bool(_visible_devices()) and bool(_cuda_devices())
 
 
 def default_jobs(threads: int) -> int:
     """Workers that fill this machine: one a CUDA device, else one for every `threads` cores this process may use."""
-    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
     if cuda_present():
-        return len(devices.split(",")) if devices else len(_cuda_devices())
+        return len(_visible_devices())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // threads)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from bench import leases, stopping
@@ -13,11 +15,12 @@ from bench.judging import evaluate_cells
 from bench.outcomes import UNWRITABLE, CellResult, StageResult, Start, classify, error_of, slurm_job_id, write_record
 from bench.plan import Stage
 from bench.seeding import digest
-from bench.store import Store, UnwritableError
+from bench.spec import CellSpec
+from bench.store import Record, Store, UnwritableError
 from bench.working import Settings, open_dataset, prepare_process
 
 __all__ = ["CellResult", "Progress", "Settings", "Stage", "StageResult", "classify", "load_candidate", "open_dataset"]
-__all__ += ["prepare_process", "record_failure", "run_stage", "slurm_job_id"]
+__all__ += ["left_of", "prepare_process", "record_failure", "record_rest", "run_stage", "slurm_job_id"]
 
 
 def run_stage(stage: Stage, settings: Settings, progress: Progress | None = None) -> StageResult:
@@ -30,12 +33,13 @@ def run_stage(stage: Stage, settings: Settings, progress: Progress | None = None
 
 
 def _recorded(stage: Stage, settings: Settings, progress: Progress | None, start: Start) -> StageResult:
-    store = Store(Path(settings.store))
+    store, attempts = Store(Path(settings.store)), dict[str, int]()
     try:
         stopping.check()
         prepare_process(settings.threads)
         reset_peaks()
         with _lease(stage, settings, store):
+            attempts |= {cell.key: record["attempt"] for cell in stage.cells if (record := store.read(cell.key)) is not None}
             cells = _run(stage, settings, store, progress, start)
     except stopping.Stopped as error:  # it is going to be run again
         return StageResult("interrupted", str(error), start.seconds, [])
@@ -45,7 +49,7 @@ def _recorded(stage: Stage, settings: Settings, progress: Progress | None, start
         if stopping.requested() and classify(error)[0] == "interrupted":
             return StageResult("interrupted", str(error), start.seconds, [])
         status, reason = classify(error)
-        cells = record_failure(stage, settings, status, reason, error=error, start=start)
+        cells = record_rest(stage, settings, status, reason, attempts, error=error, start=start)
         return StageResult(status, reason, start.seconds, cells)
     return StageResult("ok", "", start.seconds, cells)
 
@@ -72,6 +76,46 @@ def _lease(stage: Stage, settings: Settings, store: Store) -> AbstractContextMan
     owner, rank = slurm_job_id() or "", int(os.environ.get("SLURM_RESTART_COUNT") or 0)
     path = store.root / "leases" / f"{digest(stage.key)[:32]}.json"  # an evaluation's key may hold a path
     return leases.hold(path, owner=owner, rank=rank, seconds=settings.lease_seconds)
+
+
+def left_of(stage: Stage, store: Store, attempts: Mapping[str, int] | None = None) -> Stage:
+    """The stage without the cells that are on record as ok and have lost nothing since. attempts: cell key -> attempt on record when
+    the stage began; an ok record that is no later one is left to be done again."""
+    before = attempts or {}
+
+    def is_done(record: Record | None) -> bool:
+        if record is None or record["status"] != "ok" or record["attempt"] <= before.get(record["key"], 0):
+            return False
+        return store.has_figures(record) and store.has_split(record["data_hash"], record["split"])
+
+    def todo(cells: list[CellSpec]) -> list[CellSpec]:
+        return [cell for cell in cells if not is_done(store.read(cell.key))]
+
+    return replace(stage, cells=todo(stage.cells), affects=todo(stage.affects))
+
+
+def record_rest(
+    stage: Stage,
+    settings: Settings,
+    status: str,
+    reason: str,
+    attempts: Mapping[str, int],
+    *,
+    error: BaseException | None = None,
+    start: Start | None = None,
+) -> list[CellResult]:
+    """record_failure for what a stage that broke off has left; what it had done by then stays, and is told of. attempts as in left_of."""
+    store = Store(Path(settings.store))
+    left = left_of(stage, store, attempts)
+    open_keys = {cell.key for cell in left.cells}
+    done = [(cell, store.read(cell.key)) for cell in stage.cells if cell.key not in open_keys]
+    found = [_done(cell, record) for cell, record in done if record is not None]
+    return found + record_failure(left, settings, status, reason, error=error, start=start)
+
+
+def _done(cell: CellSpec, record: Record) -> CellResult:
+    seconds = (record["eval_seconds"] or 0.0) + (0.0 if cell.severity else record["fit_seconds"] or 0.0)
+    return CellResult(cell.key, "ok", "", seconds)
 
 
 def record_failure(

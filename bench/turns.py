@@ -80,8 +80,11 @@ class Turns:
             self._file = None
 
     def _news(self, key: str) -> Record | None:
+        """What another run made of a cell since. A run that was interrupted made nothing of it: it is anybody's again."""
         record = self.store.read(key)
-        return record if record is not None and record["attempt"] > self.attempts.get(key, 0) else None
+        if record is None or record["status"] == "interrupted":
+            return None
+        return record if record["attempt"] > self.attempts.get(key, 0) else None
 
     def _lock(self, place: int) -> bool:
         if self._file is None:

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from submitit.core.utils import UncompletedJobError
 
 from bench import launchers, registry, stopping
 from bench.protocol import PROTOCOL_VERSION
-from bench.stages import Settings, Stage, StageResult, record_failure
-from bench.store import Record, Store
+from bench.stages import Settings, Stage, StageResult, left_of, record_failure
+from bench.store import Store
 from slurm import jobs
 
 _END_SECONDS = 600.0  # how long a job that was told to end waits for its end
@@ -85,20 +84,6 @@ def stale(code: dict[str, Any], stages: Sequence[Stage]) -> str:
 def code_facts() -> dict[str, Any]:
     """What a worker compares itself with; each method's own hash is in its stages."""
     return {"root": str(registry.ROOT), "protocol": PROTOCOL_VERSION}
-
-
-def left_of(stage: Stage, store: Store) -> Stage:
-    """The stage without the cells that are on record as ok and have lost nothing since."""
-
-    def is_done(record: Record | None) -> bool:
-        if record is None or record["status"] != "ok":
-            return False
-        return store.has_figures(record) and store.has_split(record["data_hash"], record["split"])
-
-    def todo(cells: list) -> list:
-        return [cell for cell in cells if not is_done(store.read(cell.key))]
-
-    return replace(stage, cells=todo(stage.cells), affects=todo(stage.affects))
 
 
 class _Supervisor:

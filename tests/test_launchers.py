@@ -1,6 +1,11 @@
 """What may start when, and how an evaluation that killed its worker is split."""
 
-from bench.launchers import Pool, Schedule, default_jobs, split_evaluation
+import os
+
+import pytest
+
+from bench import launchers
+from bench.launchers import Pool, Schedule, cuda_present, default_jobs, split_evaluation
 from bench.plan import Stage
 from bench.spec import CellSpec, DataSpec, FitSpec
 from bench.stages import Settings
@@ -46,6 +51,45 @@ def test_an_evaluation_of_several_fits_is_split_by_fit():
 def test_more_threads_a_worker_mean_fewer_workers():
     assert default_jobs(10**6) == 1
     assert default_jobs(1) >= 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "visible", "handed_out"),
+    [
+        (None, 4, ["0", "1", "2", "3", "0"]),
+        ("", 0, [""] * 5),
+        ("-1", 0, ["-1"] * 5),
+        ("2,3", 2, ["2", "3", "2", "3", "2"]),
+        ("2, 3", 2, ["2", "3", "2", "3", "2"]),
+        ("1,-1,3", 1, ["1"] * 5),  # CUDA reads up to the first that is none
+        ("GPU-5f3a,GPU-77c1", 2, ["GPU-5f3a", "GPU-77c1", "GPU-5f3a", "GPU-77c1", "GPU-5f3a"]),
+    ],
+)
+def test_workers_share_the_devices_that_are_shown_and_no_hidden_one(variable, visible, handed_out, monkeypatch):
+    def show():
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if variable is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
+
+    monkeypatch.setattr(launchers, "_cuda_devices", lambda: ["0", "1", "2", "3"])
+    show()
+    assert cuda_present() == (visible > 0)
+    assert default_jobs(10**6) == max(1, visible)
+    found = []
+    for number in range(5):
+        show()
+        launchers._choose_device(number)
+        found.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    assert found == handed_out
+
+
+def test_a_machine_without_a_device_has_none_whatever_the_variable_says(monkeypatch):
+    monkeypatch.setattr(launchers, "_cuda_devices", list)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert not cuda_present()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    launchers._choose_device(0)
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
 def test_a_pool_that_is_to_stop_starts_nothing(tmp_path):

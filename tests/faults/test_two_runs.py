@@ -89,6 +89,25 @@ def test_a_run_that_waits_for_another_takes_over_when_it_is_killed(place):
     assert [record["attempt"] for record in records(place).values()] == [1]
 
 
+def test_a_run_that_waits_for_another_takes_over_when_it_is_interrupted(place):
+    stuck = place / "plugins/methods/stuck"
+    stuck.touch()
+    first = start(place, "--methods", "gated", "--jobs", "1")
+    try:
+        until(lambda: fits(place))
+        second = start(place, "--methods", "gated", "--jobs", "1")
+        next(line for line in second.stderr if "another run" in line)
+        os.kill(first.pid, signal.SIGTERM)  # as Ctrl-C, which a background job's children may ignore
+        assert first.wait(timeout=60) == 130
+        stuck.unlink()
+        _, error = second.communicate(timeout=60)
+        assert second.returncode == 0, error
+        assert "1 cells: 1 ok" in error
+    finally:
+        close(first, second)
+    assert [(record["status"], record["attempt"]) for record in records(place).values()] == [("ok", 2)]
+
+
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
 def test_on_a_file_system_without_locks_a_run_says_so_once_and_goes_on(place, number, monkeypatch, capsys):
     def lockf(*_):
@@ -171,6 +190,16 @@ def test_a_teacher_that_failed_elsewhere_is_not_taught_again(turns):
     assert turns.done_elsewhere(teacher) == "failed"
     assert turns.told == [("t", StageResult("failed", "", 0.0, turns.told[0][1].cells))]
     assert [(each.status, each.reason) for each in turns.told[0][1].cells] == [("failed", "bad")] * 2
+
+
+def test_what_was_interrupted_elsewhere_is_still_to_do(turns):
+    later = [cell("fit", 0), cell("fit", 3)]
+    for each in later:
+        put(turns, each, "interrupted", 1)
+    teacher, fit = Stage("teacher", "t", (), [], later), Stage("fit", later[0].fit.key, (), later[:1], later[1:])
+    assert [turns.done_elsewhere(stage) for stage in (teacher, fit)] == [None, None]
+    assert fit.cells == later[:1]
+    assert turns.told == []
 
 
 def test_a_fit_that_was_trained_elsewhere_only_has_its_cells_left(turns):
