@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -21,6 +20,7 @@ from bench.store import MODEL_FILES, Record, Store, arrays_path
 
 _SHOWN = 10  # of a kind; the rest is counted
 _LEASE_SECONDS = 600.0  # a lease whose last heartbeat is older than this is nobody's
+_DAMAGED = tuple(f"{folder}/*.damaged" for folder in ("records/??", "predictions/??", "models/*", "splits", "sweeps"))
 _TEACHER_FACTS = ("dataset", "label_fraction", "seed", "preset")
 
 
@@ -84,12 +84,15 @@ def waste(store: Store, *, failed: bool, stale: bool, models: bool, older_than: 
         kept = [record for key, record in records.items() if key not in going and record["status"] == "ok"]
         found["models that no ok record needs"] = list(_unneeded_models(store, kept, older_than))
     found["checkpoints of finished stages"] = [_whole(path) for path in _below(store, "checkpoints/*") if store.has_model(path.name)]
-    found["damaged files"] = [_whole(path) for path in _below(store, "records/??/*.damaged")]
+    found["damaged files"] = []
     found["temporary files"] = [_whole(path) for path in _old(_temporary(store), older_than)]
     unfinished = (path for path in _below(store, "models/*") if path.is_dir() and not store.has_model(path.name))
     found["unfinished models"] = [_whole(path) for path in _old(unfinished, older_than)]
     lost = (path for path in _below(store, "predictions/??/*.safetensors") if not store.record_path(path.stem).exists())
     found["predictions without a record"] = [_whole(path) for path in _old(lost, older_than)]
+    going_whole = {path for items in found.values() for item in items for path in item.paths}
+    damaged = (path for pattern in _DAMAGED for path in _below(store, pattern) if path.parent not in going_whole)
+    found["damaged files"] = [_whole(path) for path in damaged]
     return found
 
 
@@ -123,7 +126,7 @@ def held(store: Store) -> str:
             return f"{path.relative_to(store.root)} was renewed {max(0.0, age):.0f} s ago"
     if not (store.root / "slurm").is_dir():
         return ""
-    keys = {key for path in store.root.glob("sweeps/*.json") for key in json.loads(path.read_bytes())["keys"]}
+    keys = {key for sweep in store.sweeps() for key in sweep["keys"]}
     part = registry.load_part("slurm.status")
     live = sum(state.status in part.LIVE for state in part.cell_states(store.root, keys).values())
     return f"{live} cells are queued or running" if live else ""

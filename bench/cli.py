@@ -55,8 +55,17 @@ def integers(text: str) -> list[int]:
     found: list[int] = []
     for part in text.split(","):
         match = _RANGE.fullmatch(part.strip())
+        if match and int(match[1]) > int(match[2]):
+            raise argparse.ArgumentTypeError(f"{part!r} given, a range from the lower to the higher number such as 0-2 expected")
         found += range(int(match[1]), int(match[2]) + 1) if match else [int(part)]
     return found
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} given, a whole number of at least 1 expected")
+    return int(text)
 
 
 def seconds(text: str) -> float:
@@ -164,9 +173,9 @@ def _add_sweep(run: argparse.ArgumentParser) -> None:
     launchers = ("process", "inline", "slurm")
     run.add_argument("--launcher", choices=launchers, default="process", help="where stages run (default %(default)s)")
     run.add_argument("--profile", default="", metavar="FILE", help="the cluster, as TOML; or the name of one in slurm/profiles")
-    run.add_argument("--jobs", type=int, metavar="N", help="worker processes (default: one a CUDA device, else one a core)")
+    run.add_argument("--jobs", type=count, metavar="N", help="worker processes (default: one a CUDA device, else one a core)")
     run.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="threads a worker; results depend on it to the last bit (default 1)"
+        "--threads", type=count, default=1, metavar="N", help="threads a worker; results depend on it to the last bit (default 1)"
     )
     run.add_argument("--timeout", type=seconds, metavar="TIME", help="hard limit a stage, such as 2h (process and slurm)")
     run.add_argument("--only", choices=("failed", "missing", "stale"), help="leave every other cell alone")

@@ -11,7 +11,7 @@ from typing import Any
 from bench import registry, simulate
 from bench.cli import OK
 from bench.costs import CostModel, Estimate, learn
-from bench.plan import Stage, make_conditions, make_stages
+from bench.plan import Stage, make_stages
 from bench.progress import format_seconds
 from bench.report.svg import draw_figure
 from bench.spec import UsageError
@@ -31,7 +31,7 @@ def command(options: argparse.Namespace) -> int:
     if (options.cells is not None or options.out is not None) and not options.simulate:
         raise UsageError("--cells and --out belong to --simulate")
     if options.simulate and options.cells is not None:
-        preset, conditions = options.preset or "paper", len(make_conditions(options.corruptions.split(","), options.severities))
+        preset, conditions = options.preset or "paper", len(run.conditions(options))
         medians = measured_medians(store, preset)
         stages, estimate = simulate.made_up_sweep(options.cells, conditions=conditions, medians=medians or _GUESSES[preset])
         basis = "on record" if medians else "that are guessed, since none is on record"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 import signal
@@ -174,8 +175,9 @@ def _sweeps(options: argparse.Namespace, settings: Settings) -> list[Sweep]:
 def _sweep(options: argparse.Namespace, settings: Settings) -> Sweep:
     if any(not 0 < fraction <= 1 for fraction in options.label_fractions):
         raise UsageError(f"--label-fractions {options.label_fractions} given, numbers in (0, 1] expected")
-    if any(not 0 <= severity <= 5 for severity in options.severities):
-        raise UsageError(f"--severities {options.severities} given, numbers from 0 to 5 expected")
+    if any(not 0 <= multiple < math.inf for multiple in options.unlabeled):
+        raise UsageError(f"--unlabeled {options.unlabeled} given, numbers of at least 0 expected")
+    chosen = conditions(options)
     given = options.datasets or ("" if options.transfer else "deepfashion,darn")
     datasets = [name.strip() for name in given.split(",") if given]
     for name in datasets:
@@ -185,14 +187,13 @@ def _sweep(options: argparse.Namespace, settings: Settings) -> Sweep:
         from bench.transfer import parse_transfers
 
         transfers = parse_transfers(options.transfer)
-    conditions = make_conditions(_corruptions(options.corruptions), options.severities)
     return Sweep(
         select_rows(options.methods),
         datasets,
         options.label_fractions,
         options.unlabeled,
         options.seeds,
-        conditions,
+        chosen,
         settings.preset,
         options.corruption_backend,
         parse_set(options.set),
@@ -208,15 +209,22 @@ def check_dataset_name(name: str) -> None:
     registry.entry("datasets", "folder" if kind == "folder" else name)
 
 
+def conditions(options: argparse.Namespace) -> list[tuple[str, int]]:
+    """The pairs of corruption and severity that the options name. Raises UsageError or UnknownNameError."""
+    if any(not 0 <= severity <= 5 for severity in options.severities):
+        raise UsageError(f"--severities {options.severities} given, numbers from 0 to 5 expected")
+    return make_conditions(_corruptions(options.corruptions), options.severities)
+
+
 def _corruptions(text: str) -> list[str]:
+    """Names from `all|a,b`, each once; `all` means the 15 and leaves room for extras beside it."""
     part = registry.load_part("datasets.corruptions")
-    names, known = text.split(","), [*part.NAMES, *part.EXTRAS]
-    if names == ["all"]:
-        return list(part.NAMES)
-    for name in names:
-        if name not in known:
+    known, found = [*part.NAMES, *part.EXTRAS], dict[str, None]()
+    for name in (piece.strip() for piece in text.split(",")):
+        if name not in known and name != "all":
             raise registry.UnknownNameError(registry.unknown("corruption", name, known, "list corruptions"))
-    return names
+        found |= dict.fromkeys(part.NAMES if name == "all" else [name])
+    return list(found)
 
 
 def stale_keys(selection: Selection, store: Store) -> set[str]:
@@ -324,7 +332,8 @@ def finish(options: argparse.Namespace, selection: Selection, store: Store, prog
 
 def store_words(options: argparse.Namespace) -> str:
     """What a next command needs to find the store."""
-    return f" --store {options.store}" if "--store" in options.argv else ""
+    given = any(word.partition("=")[0] == "--store" for word in options.argv)
+    return f" --store {shlex.quote(str(options.store))}" if given else ""
 
 
 def _without_only(words: Sequence[str]) -> list[str]:

@@ -80,6 +80,29 @@ def test_leftovers_go_and_what_is_wanted_stays(store, capsys):
     assert "nothing to delete" in capsys.readouterr().out
 
 
+def test_damaged_files_of_every_kind_go(store, capsys):
+    kept = write(store, "supervised", **PLACE)
+    model(store, kept["fit_key"])
+    before = files(store.root)
+    shard = f"predictions/{kept['key'][:2]}"
+    for name in ("records/ab/ab01", f"{shard}/{kept['key']}", f"models/{kept['fit_key']}/model", "splits/d-test", "sweeps/0123"):
+        path = store.root / f"{name}.damaged"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{")
+    assert clean(store, "--yes") == 0
+    assert "damaged files: 5, " in capsys.readouterr().out
+    assert files(store.root) == before
+
+
+def test_a_damaged_file_in_a_folder_that_goes_is_counted_once(store, capsys):
+    write(store, "supervised", **PLACE)
+    store.model_path("torn").mkdir(parents=True)
+    (store.model_path("torn") / "model.damaged").write_bytes(b"x" * 1024)
+    assert clean(store, "--older-than", "0s", "--yes") == 0
+    assert "1 of 1 deleted, 1.0 kB" in capsys.readouterr().out
+    assert not store.model_path("torn").exists()
+
+
 def test_what_may_belong_to_a_sweep_under_way_is_spared(store, capsys):
     leftovers(store)
     model(store, "0" * 64)
@@ -236,6 +259,16 @@ def test_jobs_in_the_queue_use_a_store(store, monkeypatch, capsys):
     assert "1 cells are queued or running" in capsys.readouterr().err
     states.clear()
     assert clean(store, "--yes") == 0
+
+
+def test_a_damaged_note_of_a_sweep_beside_jobs_is_named_and_in_nobodys_way(store, capsys, caplog):
+    write(store, "naver", status="failed", **PLACE)
+    for folder in ("slurm", "sweeps"):
+        (store.root / folder).mkdir()
+    (store.root / "sweeps" / "0.json").write_text('{"argv": [')
+    assert clean(store, "--failed", "--yes") == 0
+    assert "0.json: damaged" in caplog.text
+    assert list(store.records()) == []
 
 
 def test_what_cannot_be_deleted_is_said(store, monkeypatch, capsys):

@@ -57,6 +57,17 @@ def test_a_dry_run_with_a_profile_shows_arrays_bundles_hours_makespan_and_width(
     assert not (place / "results").exists()
 
 
+def test_a_made_up_sweep_has_the_conditions_that_are_typed(place):
+    for words, conditions in (
+        (("--corruptions", "all", "--severities", "0-5"), 76),
+        (("--corruptions", "all, speckle_noise", "--severities", "0-5"), 81),
+        (("--corruptions", "fog, snow,fog", "--severities", "0,3"), 3),
+    ):
+        done = run(place, "plan", "--simulate", "--cells", "760", "--gpus", "4", *words)
+        assert done.returncode == 0, done.stderr
+        assert f"a made-up sweep of 760 cells, {conditions} a fit" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -64,6 +75,8 @@ def test_a_dry_run_with_a_profile_shows_arrays_bundles_hours_makespan_and_width(
         (["run", "--follow"], "--follow needs --launcher slurm"),
         (["run", "--launcher", "slurm", "--profile", "nowhere.toml"], "no profile 'nowhere.toml'"),
         (["run", "--launcher", "slrum"], "did you mean 'slurm'"),
+        (["plan", "--simulate", "--cells", "9", "--corruptions", "fogg"], "no corruption 'fogg'; did you mean 'fog'"),
+        (["plan", "--simulate", "--cells", "9", "--severities", "7"], "numbers from 0 to 5 expected"),
         (["plan", "--out", "x.svg"], "--cells and --out belong to --simulate"),
     ],
 )

@@ -202,6 +202,19 @@ def test_a_missing_data_set_costs_only_its_own_cells(place):
     assert (absent["dataset"], absent["source"], absent["metrics"]) == ("deepfashion", "real", {})
 
 
+def test_each_missing_data_set_has_cells_of_its_own(place):
+    words = ("--methods", "plain", "--severities", "0", "--data", "real", "--data-root", place / "none")
+    done = run(place, *words, "--datasets", "deepfashion,darn", "--transfer", "deepfashion:darn,deepfashion:imatfashion")
+    assert done.returncode == 1
+    assert "4 cells: 4 no_data" in done.stderr
+    found = by_status(place)["no_data"]
+    assert {(record["dataset"], record["reason"].partition(":")[0]) for record in found} == {
+        *(("deepfashion", "deepfashion"), ("darn", "darn")),
+        *(("deepfashion->darn", "deepfashion"), ("deepfashion->imatfashion", "deepfashion")),
+    }
+    assert {record["data_hash"] for record in found if "->" not in record["dataset"]} == {""}
+
+
 def test_a_damaged_picture_is_named_and_other_data_sets_go_on(place):
     bad = catalogue(place / "bad")
     picture = bad / "4.jpg"
@@ -259,6 +272,12 @@ def test_only_missing_and_failed_and_stale_choose_their_cells(place):
     assert "3 cells, 0 to do" in run(place, *base, "--only", "stale", "--dry-run").stdout
 
 
+def test_the_last_line_names_the_store_however_it_was_typed(place):
+    for words in (("--store", "here"), ("--store=here",)):
+        done = run(place, "--methods", "plain", "--severities", "0", *words)
+        assert "next: python -m bench report --store here\n" in done.stderr
+
+
 def test_status_tells_what_is_there_and_what_is_not(place):
     run(place, "--methods", "unlucky", "--seeds", "2-3", "--severities", "0")
     done = bench("status", "--json", cwd=place, plugins=place / "plugins")
@@ -275,6 +294,10 @@ def test_status_tells_what_is_there_and_what_is_not(place):
         (["--set", "plain.shift=big"], "plain.shift: 'big' given, float expected"),
         (["--corruptions", "gausian_noise"], "no corruption 'gausian_noise'; did you mean 'gaussian_noise'"),
         (["--severities", "0,7"], "numbers from 0 to 5 expected"),
+        (["--severities", "5-3"], "'5-3' given, a range from the lower to the higher number"),
+        (["--unlabeled=-1"], "--unlabeled [-1.0] given, numbers of at least 0 expected"),
+        (["--unlabeled", "nan"], "--unlabeled [nan] given, numbers of at least 0 expected"),
+        (["--threads", "0"], "argument --threads: '0' given, a whole number of at least 1 expected"),
         (["--label-fractions", "2"], "numbers in (0, 1] expected"),
         (["--datasets", "darm"], "no data set 'darm'; did you mean 'darn'"),
         (["--launcher", "inline", "--timeout", "1h"], "--timeout needs --launcher process"),
