@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from bench import spec
+from bench.optimizing import learning_rate_factor
 from bench.protocol import AttributeType, Examples, Schema, TrainingData
 from bench.training import TrainingRun
-from methods.naver import Classifier, Naver
+from methods.naver import Classifier, Naver, _Fit
 from methods.parts.batches import ImageBatches
 from methods.parts.mixed import KnownBatches, MixedBatches
 
@@ -110,13 +112,34 @@ def test_lp_and_lp_cr_part_ways_in_the_last_stage_alone(data, teachers):
     ("options", "expected"),
     [
         ({"schedule": "step"}, {"pseudo": ("constant", 0.02), "late": ("constant", 0.002)}),
-        ({"schedule": "exponential", "decay_factor": 0.5}, {"pseudo": ("exponential", 0.02), "late": ("exponential", 0.005)}),
+        ({"schedule": "exponential", "exponential_factor": 0.5}, {"pseudo": ("exponential", 0.02), "late": ("exponential", 0.005)}),
         ({"schedule": "constant"}, {"pseudo": ("constant", 0.02), "late": ("constant", 0.002)}),
     ],
 )
 def test_learning_rates_of_the_stages(data, teachers, options, expected):
     _, run = fitted(data, teachers, procedure="lp", learning_rate=0.02, **options)
     assert {name: (run.recipes[name].schedule, pytest.approx(run.recipes[name].learning_rate)) for name in expected} == expected
+
+
+@pytest.mark.parametrize(("preset", "least", "most"), [("tiny", 0.03, 0.08), ("paper", 0.05, 0.15)])
+def test_the_exponential_schedule_lasts_for_its_stage(data, preset, least, most):
+    """It neither ends after an epoch nor stays as high as it began: the second and third stage are one fall, the others one each."""
+    method = Naver(**spec.resolve_params("naver", "lp", preset, {"optimizer": "adam", "schedule": "exponential", "learning_rate": 1e-3}))
+    fit = _Fit(method, data, Recorded())
+    stages = {
+        "labeled": [fit._recipe(method.labeled_epochs)],
+        "consistency": [fit._recipe(method.consistency_epochs)],
+        "propagated": [fit._recipe(method.pseudo_epochs), fit._recipe(method.late_epochs, first=method.pseudo_epochs, late=True)],
+    }
+    for recipes in stages.values():
+        assert {recipe.schedule for recipe in recipes} == {"exponential"}
+        rates = [
+            recipe.learning_rate * learning_rate_factor(recipe, n + 1, 1, recipe.epochs) for recipe in recipes for n in range(recipe.epochs)
+        ]
+        ratios = np.divide(rates[1:], rates[:-1])
+        np.testing.assert_allclose(ratios, method.exponential_factor)
+        assert rates[0] == 1e-3
+        assert least < rates[-1] * method.exponential_factor / rates[0] < most
 
 
 def test_the_schedule_of_cr_is_that_of_the_report(data, teachers):
