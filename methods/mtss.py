@@ -290,7 +290,8 @@ class MTSS:
         anchors = module.dictionary.weight[classes]
         if self.share_negatives:
             (carries,) = rest  # (B, B): whether image j carries the class of anchor i
-            cosines = functional.normalize(anchors, dim=1) @ functional.normalize(embeddings.float(), dim=1).T  # (B, B)
+            with torch.autocast(anchors.device.type, enabled=False):  # cosines are float32, as those of single pairs
+                cosines = functional.normalize(anchors, dim=1) @ functional.normalize(embeddings.float(), dim=1).T  # (B, B)
             anchor, other = (~carries).nonzero(as_tuple=True)
             positive, negative = cosines.diagonal()[anchor], cosines[anchor, other]
         else:

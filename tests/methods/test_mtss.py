@@ -118,6 +118,17 @@ def test_shared_negatives_average_all_pairs_of_the_batch(data):
     torch.testing.assert_close(found, float(np.mean(terms)), rtol=1e-4, atol=1e-6)
 
 
+def test_shared_negatives_are_compared_in_full_precision_under_autocast(data):
+    method = MTSS(**SMALL, augment=False, share_negatives=True)
+    network = method.build(data.schema, f"{data.schema.names[0]}@1").train()
+    images, classes, carries = torch.zeros(4, 3, 16, 16, dtype=torch.uint8), torch.tensor([0, 1, 0, 1]), torch.eye(4, dtype=torch.bool)
+    embeddings = torch.nn.functional.normalize(torch.randn(4, method.embedding_dim), dim=1)
+    network.forward = lambda given: embeddings
+    exact = method._teacher_loss(network, (classes, images, carries), 1.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert method._teacher_loss(network, (classes, images, carries), 1.0) == exact
+
+
 def slow_student_loss(student, experts, images, beta):
     """Eq. (4) over types, images and dictionary rows."""
     outputs, total = student(images), 0.0

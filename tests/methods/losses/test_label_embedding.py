@@ -24,7 +24,10 @@ def slow_focal(positive, negative, gamma, literal):
     for cos_positive, cos_negative in zip(positive.tolist(), negative.tolist(), strict=True):
         ranking = max(0.0, 1 - cos_positive + cos_negative)
         p = 0.5 * max(0.0, 1 + (cos_positive - cos_negative)) if literal else 1 - ranking / 2
-        total -= (1 - p) ** gamma * math.log(max(p, 1e-6))
+        if gamma == 0 and not literal and p < 0.01:  # the tangent of -log p at .01
+            total += -math.log(0.01) + (0.01 - p) / 0.01
+        else:
+            total -= (1 - p) ** gamma * math.log(max(p, 1e-6))
     return total / len(positive)
 
 
@@ -81,10 +84,24 @@ def test_gradients_are_finite_everywhere_and_push_the_right_way(gamma, margin):
     label_embedding_focal_loss(positive, negative, gamma).backward()
     assert positive.grad.isfinite().all()
     torch.testing.assert_close(positive.grad, -negative.grad)
-    if -2 < margin < 1 and (gamma > 0 or margin > -1):  # no dead zone: the worst pairs still move
+    if margin < 1:  # no dead zone: the worst pairs still move
         assert positive.grad.item() < 0
     if margin >= 1:
         assert positive.grad.item() == 0
+
+
+def test_at_gamma_zero_the_loss_is_smooth_and_no_pair_outweighs_the_others():
+    """-log p and its slope have no jump where the tangent begins, at p = .01, and from there down a pair pulls with 50."""
+    values, slopes = [], []
+    for margin in (-0.9799, -0.9801, -1.0, -1.5, -2.0):
+        positive = torch.tensor([margin], dtype=torch.float64, requires_grad=True)
+        loss = label_embedding_focal_loss(positive, torch.zeros(1, dtype=torch.float64), 0.0)
+        loss.backward()
+        values.append(loss.item())
+        slopes.append(positive.grad.item())
+    assert slopes == pytest.approx([-1 / 0.0201, -50, -50, -50, -50])
+    assert values[1] - values[0] == pytest.approx(50 * 2e-4, rel=0.01)
+    assert values[4] - values[2] == pytest.approx(50)
 
 
 def test_order_in_the_batch_does_not_matter():
