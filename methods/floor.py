@@ -2,7 +2,8 @@
 
 prior ranks the classes of each type by their frequency among labelled training images, majority names the most frequent class alone,
 all_positive claims every class (the F-beta of doing so is the floor of multi-label tables). A method that is not above its floor has
-learned nothing that its labels' counts do not say. Nothing is trained; unknown labels count neither way."""
+learned nothing that its labels' counts do not say. Nothing is trained. An image without a known label of a type does not count for that
+type; in one that has some, a class that is unknown counts as one that is not there."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.protocol import NEGATIVE, POSITIVE, AttributeType, Run, Schema, TrainingData
+from bench.protocol import POSITIVE, UNKNOWN, AttributeType, Run, Schema, TrainingData
 
 _RULES = ("prior", "majority", "all_positive")
 _SURE = 10.0  # a logit whose sigmoid is within 5e-5 of certain
@@ -76,12 +77,12 @@ class Floor:
 
     def _scores(self, labels: np.ndarray, attribute_type: AttributeType) -> np.ndarray:
         positives = (labels == POSITIVE).sum(axis=0).astype(np.float64)
-        negatives = (labels == NEGATIVE).sum(axis=0)
         if self.rule == "all_positive":
             return np.full(len(positives), _SURE)
         if self.rule == "majority":
             return np.where(np.arange(len(positives)) == positives.argmax(), _SURE, -_SURE)
-        positives, negatives = positives + 0.5, negatives + 0.5  # a class that was never seen is rare, not impossible
+        others = (labels != UNKNOWN).any(axis=1).sum() - positives  # not negatives alone: a class without any would come first
+        positives, others = positives + 0.5, others + 0.5  # a class that was never seen is rare, not impossible
         if attribute_type.exclusive:
             return np.log(positives / positives.sum())
-        return np.log(positives / negatives)
+        return np.log(positives / others)  # log p / (1 - p)
