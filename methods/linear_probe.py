@@ -102,7 +102,7 @@ class LinearProbe(FrozenFeatures):
     }
     ROWS = {  # noqa: RUF012
         "frozen": {},
-        "clip": {"backbone": "vit_base_patch16_clip_224.openai"},
+        "clip": {"backbone": "vit_base_patch16_clip_quickgelu_224.openai"},
         "siglip": {"backbone": "vit_base_patch16_siglip_224.webli"},
     }
     HEADLINE = ("frozen",)

@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from bench.training import TrainingRun
 from methods.knn_probe import KNNProbe
+from methods.linear_probe import LinearProbe
 
 SMALL = {"backbone": "test_resnet", "image_size": 64, "shrink": 2}
 CPU = torch.device("cpu")
@@ -54,6 +55,10 @@ def test_standardize_changes_who_is_near(toy, weights):
 def test_stages_or_weights(toy):
     assert KNNProbe(**SMALL).teachers(toy.schema) == ()
     assert KNNProbe(**SMALL, features="simclr").teachers(toy.schema) == ("simclr",)
+
+
+def test_its_networks_are_those_of_the_linear_probe():
+    assert KNNProbe.ROWS == LinearProbe.ROWS
 
 
 @pytest.mark.parametrize(

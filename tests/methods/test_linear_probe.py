@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from bench.training import TrainingRun
 from methods.linear_probe import Heads, LinearProbe
+from methods.parts.weights import weights_path
 
 SMALL = {"backbone": "test_resnet", "image_size": 64, "shrink": 2, "epochs": 4, "batch_size": 64}
 CPU = torch.device("cpu")
@@ -76,6 +77,15 @@ def test_new_heads_answer_alike_for_all_images(toy):
 def test_a_stage_is_asked_for_where_weights_are_not(toy):
     assert LinearProbe(**SMALL, features="supervised").teachers(toy.schema) == ("supervised",)
     assert LinearProbe(**SMALL, features="simclr").teachers(toy.schema) == ("simclr",)
+
+
+def test_clip_answers_by_the_activation_of_its_weights():
+    """OpenAI's were trained with QuickGELU; the name says which file of weights is looked for, too."""
+    name = LinearProbe.ROWS["clip"]["backbone"]
+    assert weights_path(name).name == "vit_base_patch16_clip_quickgelu_224.openai.safetensors"
+    assert timm.models.get_pretrained_cfg(name).hf_hub_id == "timm/vit_base_patch16_clip_224.openai"
+    with torch.device("meta"):
+        assert isinstance(timm.create_model(name).blocks[0].mlp.act, timm.layers.QuickGELU)
 
 
 def test_errors(tmp_path, toy):
