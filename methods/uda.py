@@ -34,7 +34,7 @@ from methods.parts.classifier import OneNetwork, TypeClassifier, check_least, cl
 from methods.parts.cutout import cutout
 from methods.parts.recipes import cosine
 from methods.parts.seeds import seed_weights
-from methods.parts.semi import SemiBatches, mean_over_types, pseudo_classes
+from methods.parts.semi import SemiBatches, mean_over_types, pseudo_classes, weak_answers
 from methods.parts.weights import backbone_of
 
 _SELECTION = "f1@1"
@@ -129,8 +129,7 @@ class UDA(OneNetwork):
         """Eq. (1): cross-entropy plus unlabeled_weight times the divergence."""
         known, others = batch
         views = strong_augment(others, scale=(self.least_scale, 1.0), jitter=self.jitter, gray=self.gray, blur=self.blur, flip=self.flip)
-        with torch.no_grad():
-            weak = module(weak_augment(others, flip=self.flip, shift=self.shift))
+        weak = weak_answers(module, weak_augment(others, flip=self.flip, shift=self.shift))
         images = weak_augment(known.images, flip=self.flip, shift=self.shift)
         logits = module(torch.cat([images.to(views.dtype), cutout(views, self.cutout)]))
         parts = {name: values.split([len(images), len(views)]) for name, values in logits.items()}

@@ -2,7 +2,8 @@
 
 Cropping, resizing, mirroring and blurring are products with one small matrix an image and axis; all colour changes together are one
 3 x 3 matrix and an offset. So values are clamped once, at the end, colours change in one fixed order (brightness, contrast, saturation,
-hue), and hue turns in YIQ, which keeps the lightness; the common library clamps after each change and shuffles them."""
+hue), and hue turns in YIQ, which keeps the lightness; the common library clamps after each change and shuffles them. All of it is
+float32 under autocast, too: in bfloat16 a product would place pixels of a large image off by most of a pixel."""
 
 from __future__ import annotations
 
@@ -29,17 +30,20 @@ def strong_augment(
 
     scale: the crop's share of the area, as a range. jitter: strength s of SimCLR: brightness, contrast and saturation change by up to
     0.8 s, hue by up to 0.2 s turns. The others are probabilities. Draws from torch's global generator. Raises ValueError outside [0, 1]."""
-    values = _cropped(images, scale, flip)  # (B, W, H, 3)
-    values = _recolored(values, jitter, jitter_probability, gray)
-    if blur > 0.0:
-        _check(blur=blur)
-        values = _blurred(values, blur)
+    with torch.autocast(images.device.type, enabled=False):
+        values = _cropped(images, scale, flip)  # (B, W, H, 3)
+        values = _recolored(values, jitter, jitter_probability, gray)
+        if blur > 0.0:
+            _check(blur=blur)
+            values = _blurred(values, blur)
     return values.clamp_(0.0, 255.0).permute(0, 3, 2, 1).contiguous(memory_format=torch.channels_last)
 
 
 def crop_augment(images: Tensor, *, scale: tuple[float, float] = (0.08, 1.0), flip: float = 0.5) -> Tensor:
     """Random resized crop and mirror alone, as float32: what weak and strong views have in common in Sec. 4.1.2 of the Naver report."""
-    return _cropped(images, scale, flip).permute(0, 3, 2, 1).contiguous(memory_format=torch.channels_last)
+    with torch.autocast(images.device.type, enabled=False):
+        values = _cropped(images, scale, flip)
+    return values.permute(0, 3, 2, 1).contiguous(memory_format=torch.channels_last)
 
 
 def _cropped(images: Tensor, scale: tuple[float, float], flip: float) -> Tensor:

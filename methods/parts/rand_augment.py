@@ -39,12 +39,13 @@ def rand_augment(
 
 def apply_changes(values: Tensor, kinds: Tensor, levels: Tensor) -> Tensor:
     """Each image changed by its own kind, a place in NAMES or -1 for none. values: float32 (B, 3, H, W). kinds: int64 (B,) and levels
-    (B,), on the CPU: strength in [-1, 1], whose sign is that of the change where it has two directions."""
+    (B,), on the CPU: strength in [-1, 1], whose sign is that of the change where it has two directions. Float32 under autocast, too."""
     found = values.clone()
-    for chosen, function in _grouped(kinds):
-        rows = chosen.to(values.device)
-        strengths = levels[chosen].to(values.device)
-        found[rows] = function(values[rows], strengths, kinds[chosen])
+    with torch.autocast(values.device.type, enabled=False):
+        for chosen, function in _grouped(kinds):
+            rows = chosen.to(values.device)
+            strengths = levels[chosen].to(values.device)
+            found[rows] = function(values[rows], strengths, kinds[chosen])
     return found
 
 

@@ -1,4 +1,4 @@
-"""What semi-supervised methods share: batches of labelled images beside any images, and pseudo-labels of a pool."""
+"""What semi-supervised methods share: batches of labelled images beside any images, answers to learn from, and pseudo-labels of a pool."""
 
 from __future__ import annotations
 
@@ -65,6 +65,17 @@ def mean_over_types(
     """The mean over types of a loss of two views' logits: `one` where one class holds, `any_number` elsewhere."""
     terms = [(one if name in exclusive else any_number)(values, second[name]) for name, values in first.items()]
     return torch.stack(terms).mean()
+
+
+@torch.no_grad()
+def weak_answers(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """What a network in training says of weak views, without gradients, before it learns from them in a second pass.
+
+    Under autocast torch keeps the weights that it has cast, older versions also those cast here, which have no gradient: the second pass
+    would take them, and nothing would reach the parameters (pytorch issues 65766 and 112583). So they are forgotten."""
+    found: dict[str, Tensor] = module(images)
+    torch.clear_autocast_cache()
+    return found
 
 
 @torch.no_grad()

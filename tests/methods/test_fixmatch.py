@@ -80,6 +80,19 @@ def test_the_average_answers(toy, ema_decay):
     assert not any(value.requires_grad for value in method.model.parameters())
 
 
+def test_under_autocast_every_parameter_learns(toy, monkeypatch):
+    """Weights that were cast for the weak views, without gradients, are forgotten before the pass that learns."""
+    order, forget = [], torch.clear_autocast_cache
+    monkeypatch.setattr(torch, "clear_autocast_cache", lambda: (order.append("forget"), forget()))
+    network = FixMatch(**SMALL).build(toy.schema).train()
+    network.register_forward_hook(lambda *arguments: order.append(torch.is_grad_enabled()))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = FixMatch(**SMALL, threshold=0.0).batch_loss(network, batch(toy), EXCLUSIVE)
+        assert order[:3] == [False, "forget", True]
+    loss.backward()
+    assert all(value.grad is not None for value in network.parameters())
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [({"ratio": 0}, "ratio is 0; expected >= 1"), ({"threshold": 1.5}, "threshold is 1.5"), ({"epochs": 0}, "epochs is 0")],

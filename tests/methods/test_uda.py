@@ -71,6 +71,19 @@ def test_at_the_least_divergence_nothing_is_learned(batch, network):
     assert largest < 1e-4
 
 
+def test_under_autocast_every_parameter_learns(toy, batch, monkeypatch):
+    """Weights that were cast for the weak views, without gradients, are forgotten before the pass that learns."""
+    order, forget = [], torch.clear_autocast_cache
+    monkeypatch.setattr(torch, "clear_autocast_cache", lambda: (order.append("forget"), forget()))
+    network = UDA(**SMALL).build(toy.schema).train()
+    network.register_forward_hook(lambda *arguments: order.append(torch.is_grad_enabled()))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = UDA(**SMALL, threshold=0.0).batch_loss(network, batch, EXCLUSIVE)
+        assert order[:3] == [False, "forget", True]
+    loss.backward()
+    assert all(value.grad is not None for value in network.parameters())
+
+
 @pytest.mark.parametrize(
     ("change", "text"), [({"threshold": 1.0}, "threshold is 1.0"), ({"temperature": 0.0}, "threshold is 0.8 and temperature 0.0")]
 )

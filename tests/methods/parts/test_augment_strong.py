@@ -127,6 +127,13 @@ def test_blur_keeps_flat_pictures_and_smooths_others():
     assert float(blurred.std(dim=(1, 2, 3)).min()) < 0.3
 
 
+@pytest.mark.parametrize("function", [strong_augment, crop_augment])
+def test_under_autocast_views_are_the_same_to_the_bit(function):
+    plain = seeded(function, images(8, 64))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(seeded(function, images(8, 64)), plain)
+
+
 @pytest.mark.parametrize("name", ["jitter", "jitter_probability", "gray", "blur", "flip"])
 def test_values_out_of_range(name):
     with pytest.raises(ValueError, match=rf"{name} is 1.5; expected a value in \[0, 1\]"):

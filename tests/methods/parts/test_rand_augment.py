@@ -98,6 +98,23 @@ def test_values_stay_in_range_and_repeat(images):
         rand_augment(images, magnitude=11)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_under_autocast_each_change_is_the_same_to_the_bit(images, name):
+    kinds, levels = torch.full((len(images),), NAMES.index(name)), torch.tensor([-0.9, -0.3, 0.4, 0.8])
+    plain = apply_changes(images.float(), kinds, levels)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(apply_changes(images.float(), kinds, levels), plain)
+
+
+def test_under_autocast_views_are_the_same_to_the_bit(images):
+    found = []
+    for enabled in (False, True):
+        torch.manual_seed(3)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            found.append(random_erase(rand_augment(images.repeat(8, 1, 1, 1)), *torch.full((2, 1, 3, 1, 1), 60.0), probability=0.5))
+    assert torch.equal(*found)
+
+
 def test_half_of_the_changes_happen():
     images = torch.randint(0, 256, (400, 3, 8, 8), dtype=torch.uint8)
     torch.manual_seed(0)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from methods.parts.semi import Clock, SemiBatches, mean_over_types, pseudo_classes
+from methods.parts.semi import Clock, SemiBatches, mean_over_types, pseudo_classes, weak_answers
 
 CPU = torch.device("cpu")
 
@@ -55,6 +55,30 @@ def test_types_of_either_kind_meet_their_loss():
     logits = {"a": torch.ones(2, 3), "b": torch.ones(2, 2)}
     found = mean_over_types(frozenset({"a"}), lambda first, second: first.sum(), lambda first, second: 10 * second.sum(), logits, logits)
     assert found.item() == (6 + 40) / 2
+
+
+class Remembering(torch.nn.Module):
+    """A layer that keeps its cast weights as older versions of torch do under autocast, whether or not they have a gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(3, 3))
+        self.kept = None
+
+    def forward(self, images):
+        self.kept = self.weight.bfloat16() if self.kept is None else self.kept
+        return {"color": images.bfloat16() @ self.kept}
+
+
+def test_weak_answers_leave_nothing_that_the_pass_that_learns_would_take(monkeypatch):
+    module, images = Remembering(), torch.randn(2, 3)
+    monkeypatch.setattr(torch, "clear_autocast_cache", lambda: setattr(module, "kept", None))
+    answers = weak_answers(module, images)["color"]
+    assert not answers.requires_grad
+    again = module(images)["color"]
+    assert torch.equal(again, answers)
+    again.sum().backward()
+    assert module.weight.grad.any()
 
 
 def test_pseudo_labels_of_a_pool(toy):
