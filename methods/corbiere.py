@@ -13,6 +13,8 @@ Differences from the source:
 - Exclusive types and others are alike: a score is a logit of the one vocabulary, and ranks the classes within its type.
 - Optimiser, rates, lengths and num_negatives are ours. Images are mirrored and shifted. Preset tiny draws several words of an image in each
   step, which costs nothing beside its pass through the network, and takes part of the noise out of so few steps.
+- While the last layer learns alone, pretrained batch norms keep their statistics; those of a network from scratch, which describe no image
+  yet, are a batch's.
 - Of the epochs of the second part, the one with the best F1@1 on validation, pooled over types, is kept."""
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from methods.losses.bag import bag_loss
 from methods.parts.augment import weak_augment
 from methods.parts.batches import LabeledBatches
 from methods.parts.classifier import OneNetwork, TypeClassifier, check_least, class_counts
+from methods.parts.frozen import with_backbone_in_eval
 from methods.parts.recipes import cosine
 from methods.parts.seeds import seed_weights
 from methods.parts.weights import backbone_of
@@ -96,8 +99,9 @@ class Corbiere(OneNetwork):
         batches = LabeledBatches(data.labeled, self.batch_size, self.images_per_epoch)
         if self.head_epochs:
             self.model.backbone.requires_grad_(False)
+            of_head = with_backbone_in_eval(self.batch_loss) if self.pretrained else self.batch_loss
             head = Recipe(epochs=self.head_epochs, learning_rate=self.head_learning_rate, optimizer=self.optimizer)  # type: ignore[arg-type]
-            run.train("last layer", self.model, self.batch_loss, batches, head)
+            run.train("last layer", self.model, of_head, batches, head)
             self.model.backbone.requires_grad_(True)
         run.train(
             "all",

@@ -19,6 +19,9 @@ Differences from the paper:
   the DenseNets and InceptionV4 vote with averaged weights, the ResNeXts, where averaging failed, without.
 - "Greater than 3" of five votes is literally four (row vote-literal); row vote takes the majority, three.
 - Oversampling repeats the images of the rarest quarter of each type's classes: on JD's counts sports, japanese, british and national.
+  They come on top of the others, and an epoch grows; with images_per_epoch, as at preset tiny, it does not, and they displace others.
+- While the head learns alone, pretrained batch norms keep their statistics; the paper does not say. Those of a network from scratch, which
+  describe no image yet, are a batch's.
 - The last column of Table I ticks oversampling alone; row wbce-oversample10 reads it as added to the best loss.
 - Test figures need a split that selects thresholds, so validation is carved from training (datasets/jdstyle.py).
 - On exclusive types the labels are read as one-hot: each class has a sigmoid of its own.
@@ -45,6 +48,7 @@ from methods.losses.classification import (
 from methods.parts.augment import weak_augment
 from methods.parts.averaging import SWA, AveragedWeights, recalibrate_batch_norm_
 from methods.parts.backbone import Backbone
+from methods.parts.frozen import with_backbone_in_eval
 from methods.parts.heads import TypeHeads
 from methods.parts.sampling import RepeatedBatches, repeated
 from methods.parts.seeds import seed_weights
@@ -119,7 +123,8 @@ class Vote(nn.Module):
 class JDStyle:
     """members: whose answer counts, names of NETWORKS, "-swa" behind one that answers with averaged weights; several of them vote.
     quorum: votes that make a style true. oversample: how often images of rare classes come up. weights_folder: a folder with
-    <timm's name>.safetensors, "" for timm's hub. images_per_epoch: 0 for each labelled image once. swa_epochs: 0 averages nothing."""
+    <timm's name>.safetensors, "" for timm's hub. images_per_epoch: 0 for each labelled image once, oversampled ones as often as they come
+    up. swa_epochs: 0 averages nothing."""
 
     members: tuple[str, ...] = ("resnet18",)
     quorum: int = 3
@@ -260,13 +265,13 @@ class JDStyle:
         """Trains the head, then the network, then further with averaging of its weights."""
         seed_weights(run.rng("weights"))
         network = self._network(teacher, data.schema, pretrained=self.pretrained)
-        batches = RepeatedBatches(
-            data.labeled, repeated(data.labeled.labels, self.oversample), self.batch_size, self.images_per_epoch or len(data.labeled)
-        )
+        positions = repeated(data.labeled.labels, self.oversample)
+        batches = RepeatedBatches(data.labeled, positions, self.batch_size, self.images_per_epoch)
         loss = _Loss(self, data)
         if self.head_epochs:
             network.backbone.requires_grad_(False)
-            run.train("head", network, loss, batches, self._recipe(self.head_epochs, self.head_learning_rate, "constant"))
+            of_head = with_backbone_in_eval(loss) if self.pretrained else loss
+            run.train("head", network, of_head, batches, self._recipe(self.head_epochs, self.head_learning_rate, "constant"))
             network.backbone.requires_grad_(True)
         run.train(
             "all",
@@ -358,9 +363,10 @@ class _Loss:
 
 
 def _image_batches(examples: Examples, run: Run, num_images: int = 4096) -> Iterator[Tensor]:
-    """Batches of some thousand images, drawn without replacement; the last one may be smaller."""
+    """Batches of some thousand images, drawn without replacement; the last one may be smaller. A single image that is left over is left
+    out: its maps of one pixel would have no variance, and where they have one, it would count as much as a batch."""
     order = run.rng("statistics").permutation(len(examples))[:num_images]
-    for start in range(0, len(order), _BATCH):
+    for start in range(0, max(1, len(order) - 1), _BATCH):
         yield examples.batch(order[start : start + _BATCH]).images.to(run.device)
 
 

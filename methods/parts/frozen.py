@@ -1,8 +1,9 @@
-"""Features of a network that is not trained any further, computed once for each image."""
+"""Networks that are not trained any further: their features, computed once for each image, and their batch norms."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,17 @@ def features_of(backbone: nn.Module, examples: Any, device: torch.device) -> Ten
     parts = [index[start : start + _BATCH] for start in range(0, len(index), _BATCH)]
     images = (torch.from_numpy(examples.images(part)).permute(0, 3, 1, 2) for part in parts)  # (b, H, W, 3) -> (b, 3, H, W)
     return torch.cat([backbone(batch.to(device)).float().cpu() for batch in images])
+
+
+def with_backbone_in_eval(loss: Callable[[nn.Module, Any], Tensor]) -> Callable[[nn.Module, Any], Tensor]:
+    """The loss of a phase that trains the head alone: module.backbone is in eval mode at each step, so that its batch norms keep the
+    statistics that came with its weights. Gradients are the caller's to switch off."""
+
+    def held(module: nn.Module, batch: Any) -> Tensor:
+        module.backbone.eval()  # type: ignore[operator]
+        return loss(module, batch)
+
+    return held
 
 
 def as_examples(features: Tensor, examples: Any) -> Any:

@@ -1,7 +1,9 @@
 """Bags of words: one vocabulary of all types, and the last layer first."""
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from bench.protocol import Batch
 from bench.training import TrainingRun
@@ -24,6 +26,27 @@ def test_the_last_layer_learns_first_and_then_all(toy):
     run = Watching(seed=0, device=torch.device("cpu"))
     Corbiere(**SMALL, head_epochs=1, epochs=1).fit(toy, {}, run)
     assert run.changed == [("last layer", {"heads"}), ("all", {"backbone", "heads"})]
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_pretrained_statistics_stay_while_the_last_layer_learns(toy, tmp_path, pretrained):
+    """Those of a network from scratch describe no image, and move."""
+    torch.manual_seed(5)
+    weights = timm.create_model("test_resnet").state_dict()
+    save_file({name: value.contiguous() for name, value in weights.items()}, tmp_path / "weights.safetensors")
+    found = {}
+
+    class Stopped(TrainingRun):
+        def train(self, name, module, *arguments, **options):
+            super().train(name, module, *arguments, **options)
+            found[name] = {key: value.clone() for key, value in module.backbone.network.state_dict().items()}
+
+    small = SMALL | {"pretrained": pretrained, "weights_file": str(tmp_path / "weights.safetensors")}
+    Corbiere(**small, head_epochs=1, epochs=1).fit(toy, {}, Stopped(seed=0, device=torch.device("cpu")))
+    statistics = [key for key in found["all"] if "running" in key]
+    assert statistics
+    assert all(torch.equal(found["last layer"][key], weights[key]) == pretrained for key in statistics)
+    assert not any(torch.equal(found["all"][key], weights[key]) for key in statistics)
 
 
 def test_without_a_first_part(toy):

@@ -7,7 +7,9 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from bench import registry, spec
@@ -19,8 +21,11 @@ from bench.training import TrainingRun
 from datasets._open import open_dataset
 from datasets.jdstyle import split_of
 from datasets.runway import render
-from methods.jdstyle import NETWORKS, JDStyle, Member, Vote, _Loss
+from methods import jdstyle
+from methods.jdstyle import NETWORKS, JDStyle, Member, Vote, _image_batches, _Loss
 from methods.losses.classification import count_weights, weighted_binary_cross_entropy
+from methods.parts.averaging import recalibrate_batch_norm_
+from methods.parts.sampling import repeated
 
 CPU = torch.device("cpu")
 SMALL = {
@@ -137,6 +142,57 @@ def test_the_head_is_trained_alone_first(toy):
     assert list(phases) == ["head", "all", "swa"]
     assert phases["head"] == {"heads.linear.weight", "heads.linear.bias"}
     assert any(key.startswith("backbone") for key in phases["all"])
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_pretrained_statistics_stay_while_the_head_learns(toy, tmp_path, pretrained):
+    """Those of a network from scratch describe no image, and move."""
+    torch.manual_seed(5)
+    weights = timm.create_model("test_resnet").state_dict()
+    save_file({name: value.contiguous() for name, value in weights.items()}, tmp_path / "test_resnet.safetensors")
+    found = {}
+
+    class Watched(TrainingRun):
+        def train(self, name, module, *rest, **options):
+            super().train(name, module, *rest, **options)
+            found[name] = {key: value.clone() for key, value in module.backbone.network.state_dict().items() if "running" in key}
+
+    method = JDStyle(**SMALL | {"pretrained": pretrained, "weights_folder": str(tmp_path), "swa_epochs": 0})
+    method.fit_teacher("resnet18", toy, Watched(seed=0, device=CPU))
+    assert found["head"]
+    assert all(torch.equal(value, weights[key]) == pretrained for key, value in found["head"].items())
+    assert not any(torch.equal(value, weights[key]) for key, value in found["all"].items())
+
+
+@pytest.mark.parametrize(("images_per_epoch", "oversample"), [(0, 1), (0, 5), (96, 5)])
+def test_oversampled_images_come_on_top_of_the_others(toy, images_per_epoch, oversample):
+    """Where the length of an epoch is not given, each labelled image comes once, rare ones as often as asked for."""
+    plans = []
+
+    class Planned(TrainingRun):
+        def train(self, name, module, loss, batches, *rest, **options):
+            plans.append(np.concatenate(batches.epoch(np.random.default_rng(0))))
+
+    options = {"images_per_epoch": images_per_epoch, "oversample": oversample, "batch_size": 1, "head_epochs": 0, "swa_epochs": 0}
+    JDStyle(**SMALL | options).fit_teacher("resnet18", toy, Planned(seed=0, device=CPU))
+    positions = repeated(toy.labeled.labels, oversample)
+    if images_per_epoch:
+        assert len(plans[0]) == images_per_epoch
+    else:
+        assert np.array_equal(np.sort(plans[0]), positions)
+
+
+@pytest.mark.parametrize(("num", "sizes"), [(1, [1]), (2, [2]), (5, [3, 2]), (6, [3, 3]), (7, [3, 3])])
+def test_statistics_are_not_taken_from_a_single_image_that_is_left_over(toy, monkeypatch, num, sizes):
+    """Whose maps of one pixel have no variance."""
+    monkeypatch.setattr(jdstyle, "_BATCH", 3)
+    examples = dataclasses.replace(toy.labeled, rows=toy.labeled.rows[:num], keys=toy.labeled.keys[:num])
+    batches = list(_image_batches(examples, make_run()))
+    assert [len(batch) for batch in batches] == sizes
+    if num > 1:
+        module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3))
+        recalibrate_batch_norm_(module, [batch.float() for batch in batches])
+        assert module[1].running_var.isfinite().all()
 
 
 def test_wbce_weighs_by_the_counts_of_labelled_images(toy):

@@ -5,7 +5,7 @@ import torch
 
 from methods.parts.backbone import Backbone
 from methods.parts.batches import LabeledBatches
-from methods.parts.frozen import Standardize, as_examples, features_of, flat
+from methods.parts.frozen import Standardize, as_examples, features_of, flat, with_backbone_in_eval
 
 CPU = torch.device("cpu")
 
@@ -32,6 +32,21 @@ def test_features_as_examples_keep_labels_and_order(toy):
     batch = batches.load(batches.epoch(np.random.default_rng(0))[1])
     assert torch.equal(flat(batch.images), features[batch.positions])
     assert np.array_equal(batch.labels["color"].numpy(), toy.labeled.labels["color"][batch.positions.numpy()])
+
+
+def test_a_loss_holds_the_backbone_in_eval_mode_and_the_rest_in_training():
+    network = torch.nn.Module()
+    network.backbone, network.heads = torch.nn.BatchNorm1d(3), torch.nn.Dropout()
+    network.train()
+    modes = []
+
+    def loss(module, batch):
+        modes.append((module.backbone.training, module.heads.training))
+        return module.backbone(batch).sum()
+
+    with_backbone_in_eval(loss)(network, torch.randn(4, 3))
+    assert modes == [(False, True)]
+    assert not network.backbone.running_mean.any()
 
 
 def test_standardised_features():
