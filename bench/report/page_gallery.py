@@ -5,7 +5,7 @@ Pixels come from the data sets, reached by name; a data set whose files are no l
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,11 @@ def _open(
 ) -> tuple[Schema, Examples]:
     """The photographs that records were made of. Raises ValueError where the files have changed since."""
     data = DataOptions(options.data_root, options.cache_dir, "synthetic" if source == "synthetic" else "real", preset, "skip")
-    opened = registry.load_part("datasets._open").open_dataset(name, data)
-    if opened.data_hash != data_hash:
-        raise ValueError("the files found now are not those that the records were made of")
-    return opened.schema, opened.examples(split, image_size=image_size)
+    for each in (data, replace(data, on_bad_data="error")):  # whichever the sweep was told; its hash says which
+        opened = registry.load_part("datasets._open").open_dataset(name, each)
+        if opened.data_hash == data_hash:
+            return opened.schema, opened.examples(split, image_size=image_size)
+    raise ValueError("the files found now are not those that the records were made of")
 
 
 def _encode(schema: Schema, examples: Examples, members: list[tuple[Cell, Group]], num_images: int) -> dict[str, Any]:

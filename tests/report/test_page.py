@@ -344,10 +344,14 @@ def test_the_command_writes_the_page_without_torch(store, tmp_path):
 @pytest.fixture
 def photographed(tmp_path, capsys):
     """A store of two floors on a small catalogue, and where data and cache are."""
+    return sweep_photographs(tmp_path, capsys)
+
+
+def sweep_photographs(tmp_path, capsys, *more):
     places = GalleryOptions(5, tmp_path / "data", tmp_path / "cache")
     typed = ["run", "--methods", "floor/prior,floor/majority", "--datasets", f"folder:{catalogue(tmp_path / 'photos', 40)}"]
     typed += ["--label-fractions", "1", "--severities", "0", "--preset", "tiny", "--launcher", "inline", "--store", str(tmp_path / "store")]
-    assert main([*typed, "--cache", str(places.cache_dir), "--data-root", str(places.data_root)]) == 0
+    assert main([*typed, *more, "--cache", str(places.cache_dir), "--data-root", str(places.data_root)]) == 0
     capsys.readouterr()
     return Store(tmp_path / "store"), places, tmp_path / "photos"
 
@@ -371,6 +375,13 @@ def test_the_gallery_shows_photographs_with_predictions_and_corrupted_copies(pho
     copies = world["corrupted"][0]["copies"]
     assert [each["name"] for each in copies] == ["gaussian_noise", "shot_noise"]
     assert [len(set(each["photos"])) for each in copies] == [5, 5]
+
+
+def test_a_sweep_that_may_leave_photographs_out_has_a_gallery_of_its_own(tmp_path, capsys):
+    store, places, _ = sweep_photographs(tmp_path, capsys, "--on-bad-data", "skip")
+    gallery = parts(render(content(store, gallery=places)))["gallery"]
+    assert gallery["problems"] == []
+    assert len(gallery["worlds"][0]["photos"]) == 5
 
 
 def test_photographs_that_changed_since_are_left_out_with_the_reason(photographed):
