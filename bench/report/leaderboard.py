@@ -256,14 +256,24 @@ def _name_protocols(records: list[Record]) -> list[Record]:
 def _named(record: Record, protocols: set[str], presets: set[str]) -> Record:
     if not record["data_hash"] or (len(protocols) < 2 and len(presets) < 2):
         return record
-    parts = ([_protocol(record)] if len(protocols) > 1 else []) + ([f"preset {record['preset']}"] if len(presets) > 1 else [])
+    parts = _own_parts(_protocol(record), protocols) + ([f"preset {record['preset']}"] if len(presets) > 1 else [])
     renamed = record.copy()
     renamed["dataset"] = f"{record['dataset']} ({', '.join(parts)})"
     return renamed
 
 
+def _own_parts(protocol: str, protocols: set[str]) -> list[str]:
+    """Those parts of a protocol that tell it from others of its data set: pool=2, 224px, data=829ae56d. All of it where
+    another has other parts."""
+    columns = [each.split("/") for each in sorted(protocols)]
+    if len({len(each) for each in columns}) > 1:
+        return [protocol]
+    differing = [len(set(column)) > 1 for column in zip(*columns, strict=True)]
+    return [part for part, differs in zip(protocol.split("/"), differing, strict=True) if differs]
+
+
 def _protocol(record: Record) -> str:
-    return f"{record['protocol_id']}/{record['data_hash'][:8]}"
+    return f"{record['protocol_id']}/data={record['data_hash'][:8]}"
 
 
 def _newest(records: Iterable[Record]) -> list[Record]:

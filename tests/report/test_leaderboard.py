@@ -115,7 +115,11 @@ def test_the_newest_record_of_a_cell_counts(store):
 def test_two_protocols_of_one_data_set_share_no_column(store):
     write(store, "small", protocol_id="v1/darn/test/32px")
     write(store, "large", protocol_id="v1/darn/test/64px")
-    assert sorted(set(frame(store).dataset)) == ["darn (v1/darn/test/32px/dddddddd)", "darn (v1/darn/test/64px/dddddddd)"]
+    assert sorted(set(frame(store).dataset)) == ["darn (32px)", "darn (64px)"]
+    write(store, "other files", protocol_id="v1/darn/test/64px", data_hash="e" * 64)
+    assert sorted(set(frame(store).dataset)) == ["darn (32px, data=dddddddd)", "darn (64px, data=dddddddd)", "darn (64px, data=eeeeeeee)"]
+    write(store, "older harness", protocol_id="darn/64px")
+    assert "darn (v1/darn/test/32px/data=dddddddd)" in set(frame(store).dataset)
 
 
 def test_a_data_set_that_has_come_since_replaces_its_absence(store):
