@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from typing import NamedTuple
 
 from bench import registry
-from bench.report.groups import Group, Source, method_label, of_newest_source
+from bench.report.groups import Group, Source, like_newest, method_label, source_of
 from bench.statistics import Replicates, mean_replicates
 from bench.store import Record
 
@@ -66,7 +66,7 @@ class Figures:
         for (cell, _), record in newest.items():
             grouped[cell].append(record)
         self._store = store
-        self.groups = {cell: Group(of_newest_source(_of_one_protocol(found)), store) for cell, found in grouped.items()}
+        self.groups = {cell: Group(like_newest(found, _origin), store) for cell, found in grouped.items()}
 
     def group_of(self, records: Sequence[Record]) -> Group:
         """The group of just these records, so that what one part of the report has counted serves the others; a new one where there is
@@ -129,9 +129,6 @@ class Figures:
         return [(*cell[:2], *group.stamps) for cell in cells if (group := self.groups.get(cell)) is not None]
 
 
-def _of_one_protocol(records: list[Record]) -> list[Record]:
-    last = max((record for record in records if record["status"] == "ok"), key=lambda each: each["finished"], default=None)
-    if last is None or len(records) == 1:
-        return records
-    wanted = last["protocol_id"], last["data_hash"]
-    return [record for record in records if record["status"] != "ok" or (record["protocol_id"], record["data_hash"]) == wanted]
+def _origin(record: Record) -> tuple[str, str, str | None]:
+    """What the seeds of a group share: the images that they saw, under which protocol, and the code."""
+    return record["protocol_id"], record["data_hash"], source_of(record)

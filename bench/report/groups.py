@@ -44,14 +44,14 @@ def stamp_of(record: Record) -> str:
     return f"{record['key']}:{dict.get(record, 'stamp') or record['finished']}"
 
 
-def of_newest_source(records: Sequence[Record]) -> list[Record]:
-    """The records of one cell, a seed each, without those results that other code made than the newest result: a mean over two versions of
-    a method is the figure of neither."""
+def like_newest(records: Sequence[Record], fact: Callable[[Record], object]) -> list[Record]:
+    """The records of one cell, a seed each, without results of which a fact is not that of the newest result. What is not ok stays."""
     newest = max((record for record in records if record["status"] == "ok"), key=lambda each: each["finished"], default=None)
-    return [record for record in records if newest is None or record["status"] != "ok" or _source(record) == _source(newest)]
+    return [record for record in records if newest is None or record["status"] != "ok" or fact(record) == fact(newest)]
 
 
-def _source(record: Record) -> str | None:
+def source_of(record: Record) -> str | None:
+    """Of the code that made a record: a mean over seeds of two versions of a method is the figure of neither."""
     found: str | None = record["source_hash"] if "source_hash" in record else record["env"].get("source_hash")
     return found
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bench.report.groups import ALL, Group, Split, method_label, of_newest_source
+from bench.report.groups import ALL, Group, Split, like_newest, method_label, source_of
 from bench.statistics import Arrays, Replicates, percentile_intervals, tied_with_best
 from bench.store import Record
 
@@ -84,7 +84,7 @@ def condition_rows(
 ) -> list[tuple]:
     """The rows of one condition: figures of all methods side by side, so that they can be ranked. wanted: as num_seeds has it; what a
     method lacks is said."""
-    groups = {label: group_of(of_newest_source(found)) for label, found in methods.items()}
+    groups = {label: group_of(like_newest(found, source_of)) for label, found in methods.items()}
     status = {label: _status(group.statuses, wanted[*condition[:3], label]) for label, group in groups.items()}
     ok = {label: group for label, group in groups.items() if group.ok}
     compared = [found for found in _figures(ok) if found.replicates]

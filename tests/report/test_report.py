@@ -74,7 +74,7 @@ def test_the_index_knows_which_code_made_a_record_without_reading_it(tmp_path, m
     monkeypatch.setattr(Store, "read", lambda store, key: pytest.fail("read again"))
     again = read_records(store, tmp_path / "index.json")
     assert [dict.get(each[0], "source_hash") for each in (first, again)] == ["abc", "abc"]
-    assert groups.of_newest_source(again) == again
+    assert [groups.source_of(each) for each in again] == ["abc"]
 
 
 def test_one_new_record_moves_its_own_condition_alone(tmp_path):
