@@ -84,7 +84,6 @@ def waste(store: Store, *, failed: bool, stale: bool, models: bool, older_than: 
         kept = [record for key, record in records.items() if key not in going and record["status"] == "ok"]
         found["models that no ok record needs"] = list(_unneeded_models(store, kept, older_than))
     found["checkpoints of finished stages"] = [_whole(path) for path in _below(store, "checkpoints/*") if store.has_model(path.name)]
-    found["damaged files"] = []
     found["temporary files"] = [_whole(path) for path in _old(_temporary(store), older_than)]
     unfinished = (path for path in _below(store, "models/*") if path.is_dir() and not store.has_model(path.name))
     found["unfinished models"] = [_whole(path) for path in _old(unfinished, older_than)]
