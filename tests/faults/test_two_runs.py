@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import contextmanager
 
 import pytest
 from faulty import records, run_here, start, until
@@ -69,42 +70,41 @@ def test_overlapping_sweeps_share_what_they_have_in_common(place):
     assert [record["attempt"] for record in records(place).values()] == [1] * 25
 
 
-def test_a_run_that_waits_for_another_takes_over_when_it_is_killed(place):
+@contextmanager
+def one_waits(place):
+    """Two runs of one cell: the first is held up in it, and the second has said that it waits. And the file that holds it up."""
     stuck = place / "plugins/methods/stuck"
     stuck.touch()
-    first = start(place, "--methods", "gated", "--jobs", "1")
+    runs = [start(place, "--methods", "gated", "--jobs", "1")]
     try:
         until(lambda: fits(place))
-        second = start(place, "--methods", "gated", "--jobs", "1")
-        line = next(line for line in second.stderr if "another run" in line)
+        runs.append(start(place, "--methods", "gated", "--jobs", "1"))
+        line = next(line for line in runs[1].stderr if "another run" in line)
         assert line == "another run works on some of these cells; the others come first\n"
         assert len(fits(place)) == 1
+        yield (*runs, stuck)
+    finally:
+        close(*runs)
+
+
+def test_a_run_that_waits_for_another_takes_over_when_it_is_killed(place):
+    with one_waits(place) as (first, second, stuck):
         os.kill(first.pid, signal.SIGKILL)
         until(lambda: len(fits(place)) == 2)  # the lock went with its process
         stuck.unlink()
         _, error = second.communicate(timeout=60)
         assert "1 cells: 1 ok" in error
-    finally:
-        close(first, second)
     assert [record["attempt"] for record in records(place).values()] == [1]
 
 
 def test_a_run_that_waits_for_another_takes_over_when_it_is_interrupted(place):
-    stuck = place / "plugins/methods/stuck"
-    stuck.touch()
-    first = start(place, "--methods", "gated", "--jobs", "1")
-    try:
-        until(lambda: fits(place))
-        second = start(place, "--methods", "gated", "--jobs", "1")
-        next(line for line in second.stderr if "another run" in line)
+    with one_waits(place) as (first, second, stuck):
         os.kill(first.pid, signal.SIGTERM)  # as Ctrl-C, which a background job's children may ignore
         assert first.wait(timeout=60) == 130
         stuck.unlink()
         _, error = second.communicate(timeout=60)
         assert second.returncode == 0, error
         assert "1 cells: 1 ok" in error
-    finally:
-        close(first, second)
     assert [(record["status"], record["attempt"]) for record in records(place).values()] == [("ok", 2)]
 
 
