@@ -1,4 +1,8 @@
-"""A store of made-up records that has something of everything the page shows, hostile names included."""
+"""A store of made-up records that has something of everything the page shows, hostile names included; and a page read back."""
+
+import base64
+import json
+from html.parser import HTMLParser
 
 import numpy as np
 from handmade import write
@@ -92,3 +96,40 @@ def content(store: Store, **fields) -> Content:
     """What the page of a store is made of, without the papers' tables."""
     records = list(store.records())
     return Content(records, store, build(records, store.load_arrays, store.load_split), Figures(records, store), **fields)
+
+
+class Elements(HTMLParser):
+    """The elements of a page: name, attributes, text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[list] = []
+        self.open = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append([tag, dict(attributes), ""])
+        self.open = True
+
+    def handle_endtag(self, tag):
+        self.open = False
+
+    def handle_data(self, text):
+        if self.open:
+            self.found[-1][2] += text
+
+    def all(self, tag):
+        return [(attributes, text) for name, attributes, text in self.found if name == tag]
+
+
+def parts(text):
+    """id -> what the page's JSON says."""
+    return {
+        attributes["id"].removeprefix("json-"): json.loads(body)
+        for attributes, body in Elements(text).all("script")
+        if attributes.get("type")
+    }
+
+
+def numbers(packed, kind):
+    return np.frombuffer(base64.b64decode(packed), dtype=kind)

@@ -3,30 +3,23 @@
 import base64
 import hashlib
 import html
-import io
 import json
 import re
 import subprocess
 import sys
 from dataclasses import dataclass, replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from handmade import write
-from pagemade import CLAIMS, HOSTILE, NUM_IMAGES, SCHEMA, arrays, content, fill, labels
-from PIL import Image
-from planted import catalogue
+from pagemade import CLAIMS, HOSTILE, NUM_IMAGES, SCHEMA, Elements, arrays, content, fill, labels, numbers, parts
 
-from bench import registry
-from bench.cli import main
 from bench.report import page
 from bench.report.figures import Figures
 from bench.report.leaderboard import COLUMNS, COUNTED, OTHERS
 from bench.report.page import MAX_BYTES, Content, render
-from bench.report.page_gallery import GalleryOptions
 from bench.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -36,39 +29,6 @@ TABLE = (
     "mtss-1,synthetic,tiny,student,mtss/student,darn,all,recall@3,clean,60,63.5,61,66,3.5,not comparable: synthetic,2,2,0,0,\n"
     "mtss-1,synthetic,tiny,student,mtss/student,darn,all,recall@3,corrupted,40,,,,,not run,0,0,150,0,\n"
 )
-
-
-class Elements(HTMLParser):
-    """The elements of a page: name, attributes, text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[list] = []
-        self.open = False
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.found.append([tag, dict(attributes), ""])
-        self.open = True
-
-    def handle_endtag(self, tag):
-        self.open = False
-
-    def handle_data(self, text):
-        if self.open:
-            self.found[-1][2] += text
-
-    def all(self, tag):
-        return [(attributes, text) for name, attributes, text in self.found if name == tag]
-
-
-def parts(text):
-    """id -> what the page's JSON says."""
-    return {
-        attributes["id"].removeprefix("json-"): json.loads(body)
-        for attributes, body in Elements(text).all("script")
-        if attributes.get("type")
-    }
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +49,6 @@ def text(whole):
 @pytest.fixture(scope="module")
 def found(text):
     return parts(text)
-
-
-def numbers(packed, kind):
-    return np.frombuffer(base64.b64decode(packed), dtype=kind)
 
 
 def figure(found, method, attribute, metric, condition=("none", 0), fraction=1.0, dataset="darn"):
@@ -339,59 +295,6 @@ def test_the_command_writes_the_page_without_torch(store, tmp_path):
     assert HOSTILE in found["figures"]["methods"]
     assert found["data"]["claims"]
     assert found["gallery"] is None
-
-
-@pytest.fixture
-def photographed(tmp_path, capsys):
-    """A store of two floors on a small catalogue, and where data and cache are."""
-    return sweep_photographs(tmp_path, capsys)
-
-
-def sweep_photographs(tmp_path, capsys, *more):
-    places = GalleryOptions(5, tmp_path / "data", tmp_path / "cache")
-    typed = ["run", "--methods", "floor/prior,floor/majority", "--datasets", f"folder:{catalogue(tmp_path / 'photos', 40)}"]
-    typed += ["--label-fractions", "1", "--severities", "0", "--preset", "tiny", "--launcher", "inline", "--store", str(tmp_path / "store")]
-    assert main([*typed, *more, "--cache", str(places.cache_dir), "--data-root", str(places.data_root)]) == 0
-    capsys.readouterr()
-    return Store(tmp_path / "store"), places, tmp_path / "photos"
-
-
-def test_the_gallery_shows_photographs_with_predictions_and_corrupted_copies(photographed, monkeypatch):
-    store, places, _ = photographed
-    engine = registry.load_part("datasets.corruptions")
-    monkeypatch.setattr(engine, "NAMES", ("gaussian_noise", "shot_noise"))
-    gallery = parts(render(content(store, gallery=places)))["gallery"]
-    assert gallery["problems"] == []
-    (world,) = gallery["worlds"]
-    assert world["rows"] == [0, 2, 4, 7, 9]
-    assert all(photo.startswith("data:image/webp;base64,") for photo in world["photos"])
-    classes = world["types"][0]["classes"]
-    for photo, (truth,) in zip(world["photos"], world["labels"], strict=True):
-        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(photo.partition(",")[2]))))
-        assert [classes[place] for place in truth] == ["light" if pixels.mean() > 110 else "dark"]
-    assert [each["method"] for each in world["methods"]] == ["floor/majority", "floor/prior"]
-    prior = numbers(world["methods"][1]["classes"], "<u2").reshape(5, 1, 3)
-    assert (prior == [classes.index("dark"), classes.index("light"), 65535]).all()
-    copies = world["corrupted"][0]["copies"]
-    assert [each["name"] for each in copies] == ["gaussian_noise", "shot_noise"]
-    assert [len(set(each["photos"])) for each in copies] == [5, 5]
-
-
-def test_a_sweep_that_may_leave_photographs_out_has_a_gallery_of_its_own(tmp_path, capsys):
-    store, places, _ = sweep_photographs(tmp_path, capsys, "--on-bad-data", "skip")
-    gallery = parts(render(content(store, gallery=places)))["gallery"]
-    assert gallery["problems"] == []
-    assert len(gallery["worlds"][0]["photos"]) == 5
-
-
-def test_photographs_that_changed_since_are_left_out_with_the_reason(photographed):
-    store, places, photos = photographed
-    lines = (photos / "metadata.csv").read_text().splitlines()
-    (photos / "metadata.csv").write_text("\n".join(lines[:-1]) + "\n")
-    gallery = parts(render(content(store, gallery=places)))["gallery"]
-    assert gallery["worlds"] == []
-    (problem,) = gallery["problems"]
-    assert "not those that the records were made of" in problem
 
 
 def test_the_page_knows_which_corruptions_are_no_part_of_a_mean(tmp_path):
