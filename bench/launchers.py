@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import stopping
+from bench.environment import num_cores
 from bench.outcomes import UNWRITABLE, Start
 from bench.plan import Stage
 from bench.stages import Settings, StageResult, prepare_process, record_rest, run_stage
@@ -346,8 +347,7 @@ def default_jobs(threads: int) -> int:
     """Workers that fill this machine: one a CUDA device, else one for every `threads` cores this process may use."""
     if cuda_present():
         return len(_visible_devices())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // threads)
+    return max(1, num_cores() // threads)
 
 
 def _oom_kills() -> int:

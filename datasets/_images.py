@@ -13,15 +13,17 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from bench.environment import num_cores
 from bench.protocol import BadDataError, Problem
 from datasets._decode import crop_and_resize, decode, part_seen
 from datasets._files import ImageError, ImageFiles
+from datasets._index import sample_rows
 from datasets._once import build_once
 from datasets._schema import Annotations, printable, refuse
 
 _VERSION = 1  # raised when any pixel changes
 _CHUNK = 64  # images a thread takes at a time
-_SAMPLE = 512  # images whose file sizes are compared when a finished cache is opened
+_RETRIED = 256  # damaged images that are tried again when a finished cache is opened
 
 
 class PixelCache(NamedTuple):
@@ -46,16 +48,17 @@ def pixel_cache(
 ) -> PixelCache:
     """The pixels of every row at image_size, built where they are not there yet.
 
-    Images are cut to their box (clipped to the image) and squashed to a square. content_hash: of the lists. An open cache is rebuilt if
-    the file sizes of its damaged images, or of a sample of the others, have changed. Damaged images raise BadDataError, or are marked
-    where on_bad is "skip"; if all are damaged, BadDataError is raised in any case. OSError if the disk has no room."""
+    Images are cut to their box (clipped to the image) and squashed to a square. content_hash: of the lists. A finished cache is
+    built anew where one of its damaged images can be read, or where file sizes have changed: of the sample that is part of the data's
+    identity, or of all images where on_bad is "skip", as it is then. Damaged images raise BadDataError, or are marked where on_bad is
+    "skip"; if all are damaged, BadDataError is raised in any case. OSError if the disk has no room."""
     identity = json.dumps([_VERSION, os.path.realpath(root), content_hash])
     target = cache_dir / "pixels" / f"{slug(name)}-{image_size}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     files = ImageFiles(root, annotations.folder)
     build_once(
         target,
         lambda folder: _build(folder, files, annotations, name, image_size),
-        stale=lambda folder: _stale(folder, files, annotations),
+        stale=lambda folder: _stale(folder, files, annotations, whole=on_bad == "skip"),
     )
     faults = json.loads((target / "faults.json").read_text(encoding="utf-8"))
     problems = tuple(_problem(annotations, row, message) for row, message in faults)
@@ -126,7 +129,8 @@ def _reserve(path: Path) -> None:
     size = path.stat().st_size
     with open(path, "r+b") as file:
         try:
-            os.posix_fallocate(file.fileno(), 0, size)
+            if hasattr(os, "posix_fallocate"):  # not on macOS
+                os.posix_fallocate(file.fileno(), 0, size)
         except OSError as failed:
             raise OSError(
                 failed.errno, f"no room for {size / 2**30:.1f} GiB of pixels: {failed.strerror}", str(path.parent.parent)
@@ -145,16 +149,27 @@ def _each(num_rows: int, work: Callable[[int], str]) -> Iterator[tuple[int, str]
                 found.append((row, printable(str(failed))))
         return found
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(num_cores()) as pool:
         for found in pool.map(chunk, range(0, num_rows, _CHUNK)):
             yield from found
 
 
-def _stale(folder: Path, files: ImageFiles, annotations: Annotations) -> bool:
+def _stale(folder: Path, files: ImageFiles, annotations: Annotations, *, whole: bool) -> bool:
     sizes = np.load(folder / "sizes.npy")
-    rows = {row for row, _ in json.loads((folder / "faults.json").read_text(encoding="utf-8"))[:_SAMPLE]}
-    rows |= set(range(0, len(sizes), max(1, len(sizes) // _SAMPLE)))
-    return any(files.size(annotations.paths[row]) != sizes[row] for row in rows)
+    faults = [row for row, _ in json.loads((folder / "faults.json").read_text(encoding="utf-8"))]
+    rows = range(len(sizes)) if whole else sample_rows(len(sizes))
+    if any(files.size(annotations.paths[row]) != sizes[row] for row in rows):
+        return True
+    return any(_reads(files, annotations.paths[row]) for row in faults[:: max(1, len(faults) // _RETRIED)])
+
+
+def _reads(files: ImageFiles, path: str) -> bool:
+    """Whether an image can be read: a file restored may be as long as the damaged one, and a disk may have failed for a moment."""
+    try:
+        decode(files.read(path), path)
+    except ImageError:
+        return False
+    return True
 
 
 def _problem(annotations: Annotations, row: int, message: str) -> Problem:

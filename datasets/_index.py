@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 _SAMPLE = 256
 
 
+def sample_rows(num_rows: int) -> range:
+    """The rows, evenly spread, whose images' file sizes are part of a data set's identity: some 256."""
+    return range(0, num_rows, max(1, num_rows // _SAMPLE))
+
+
 @dataclass(frozen=True)
 class Index:
     """The facts of a data set, and the folder in which its rows are kept."""
@@ -130,7 +135,7 @@ def _build(folder: Path, entry: registry.Entry, root: Path) -> None:
         "folder": found.folder,
         "boxes": found.boxes is not None,
         "landmarks": found.landmarks is not None,
-        "sample": [found.paths[row] for row in range(0, len(found), max(1, len(found) // _SAMPLE))],
+        "sample": [found.paths[row] for row in sample_rows(len(found))],
         "problems": [(problem.file, problem.line, problem.message) for problem in problems.found],
         "num_problems": problems.count,
     }

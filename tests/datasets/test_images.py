@@ -12,6 +12,7 @@ from PIL import Image
 
 from bench.protocol import BadDataError, Problem
 from datasets import deepfashion as loader
+from datasets._files import ImageError, ImageFiles
 from datasets._images import _reserve, damaged, landmarks_seen, pixel_cache, slug
 from datasets._schema import Problems
 
@@ -96,11 +97,50 @@ def test_damaged_images_are_skipped_where_that_is_allowed(deepfashion, annotatio
 
 
 def test_mended_images_are_read_anew(deepfashion, annotations, tmp_path, make_photo, monkeypatch):
-    monkeypatch.setattr("datasets._images._SAMPLE", 2)  # of the sound images, 0 and 10 alone are compared
-    spoil(deepfashion, 2, "empty")
+    monkeypatch.setattr("datasets._index._SAMPLE", 2)  # sizes of 0 and 10 alone are compared
+    spoil(deepfashion, 3, "empty")
     with pytest.raises(BadDataError):
         build(deepfashion, annotations, tmp_path)
-    make_photo(deepfashion.root / "Img" / deepfashion.paths[2], 2)
+    make_photo(deepfashion.root / "Img" / deepfashion.paths[3], 3)
+    assert build(deepfashion, annotations, tmp_path).valid.all()
+
+
+def test_an_image_restored_with_as_many_bytes_is_read_anew(deepfashion, annotations, tmp_path):
+    path = deepfashion.root / "Img" / deepfashion.paths[3]
+    data = path.read_bytes()
+    path.write_bytes(b"\0" * len(data))
+    with pytest.raises(BadDataError):
+        build(deepfashion, annotations, tmp_path)
+    path.write_bytes(data)
+    assert build(deepfashion, annotations, tmp_path).valid.all()
+
+
+def test_an_image_that_a_disk_did_not_give_once_is_read_anew(deepfashion, annotations, tmp_path, monkeypatch):
+    plain = ImageFiles.read
+
+    def failing(files, path):
+        if path == deepfashion.paths[3]:
+            raise ImageError(f"{path} cannot be read: Input/output error")
+        return plain(files, path)
+
+    monkeypatch.setattr(ImageFiles, "read", failing)
+    assert not build(deepfashion, annotations, tmp_path, on_bad="skip").valid[3]
+    monkeypatch.undo()
+    assert build(deepfashion, annotations, tmp_path, on_bad="skip").valid.all()
+
+
+def test_pixels_are_built_anew_where_the_identity_of_the_data_moves(deepfashion, annotations, tmp_path, make_photo, monkeypatch):
+    monkeypatch.setattr("datasets._index._SAMPLE", 2)
+    before = np.array(build(deepfashion, annotations, tmp_path).pixels)
+    make_photo(deepfashion.root / "Img" / deepfashion.paths[9], 999, width=80, height=60)  # not in the sample
+    assert np.array_equal(build(deepfashion, annotations, tmp_path).pixels, before)
+    after = build(deepfashion, annotations, tmp_path, on_bad="skip").pixels  # where all sizes are part of the identity
+    assert [row for row in range(20) if not np.array_equal(before[row], after[row])] == [9]
+
+
+def test_images_are_read_where_the_system_lacks_calls_of_linux(deepfashion, annotations, tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate")
+    monkeypatch.delattr(os, "sched_getaffinity")
     assert build(deepfashion, annotations, tmp_path).valid.all()
 
 
