@@ -131,14 +131,12 @@ def _known(name: str, options: DataOptions) -> tuple[registry.Entry, Path]:
 def _place(name: str, options: DataOptions) -> _Place:
     entry, root = _known(name, options)
     stand_in = entry.constants.get("STANDIN")
-    if stand_in is None:
-        if options.data == "synthetic":
-            raise NoDataError(f"{name} has no stand-in, and --data synthetic allows nothing else")
-        if not root.is_dir():
-            raise NoDataError(f"{name}: no such folder; give the path of a catalogue, folder:/path/to/catalogue")
-        return _there(name, root, entry, options)
-    missing = _missing(root, entry.constants)
-    if options.data == "synthetic" or (missing and options.data == "auto"):
+    if stand_in is None and options.data == "synthetic":
+        raise NoDataError(f"{name} has no stand-in, and --data synthetic allows nothing else")
+    if name.startswith("folder:") and not root.is_dir():
+        raise NoDataError(f"{name}: no such folder; give the path of a catalogue, folder:/path/to/catalogue")
+    missing = _missing(root, entry.constants) or ([] if root.is_dir() else ["everything"])
+    if stand_in is not None and (options.data == "synthetic" or (missing and options.data == "auto")):
         return _Place(name, "synthetic", _rendered(name, _settings(name, stand_in, options), options), entry)
     if missing:
         raise NoDataError(f"{name}: {missing[0]} is missing under {root}; run 'python -m bench doctor {name}'")

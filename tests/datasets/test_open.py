@@ -217,6 +217,22 @@ def test_names(options, tmp_path):
     assert "no data set 'darn:x'" in refused(registry.UnknownNameError, "darn:x", options)
 
 
+def test_a_data_set_without_a_stand_in_asks_for_its_files_too(deepfashion, options, data_root, monkeypatch):
+    entry = registry.entry("datasets", "deepfashion")
+    own = replace(entry, constants={name: value for name, value in entry.constants.items() if name != "STANDIN"})
+    monkeypatch.setattr(_open.registry, "entry", lambda kind, name: own)
+    assert describe("deepfashion", options).source == "real"
+    (deepfashion.anno / "list_bbox.txt").unlink()
+    assert "list_bbox.txt is missing under" in refused(NoDataError, "deepfashion", options)
+    deepfashion.root.rename(data_root / "away")
+    message = f"deepfashion: Img/img is missing under {data_root}/deepfashion; run 'python -m bench doctor deepfashion'"
+    assert refused(NoDataError, "deepfashion", options) == message
+    loose = replace(own, constants={})
+    monkeypatch.setattr(_open.registry, "entry", lambda kind, name: loose)
+    message = f"deepfashion: everything is missing under {data_root}/deepfashion; run 'python -m bench doctor deepfashion'"
+    assert refused(NoDataError, "deepfashion", options) == message
+
+
 @pytest.fixture
 def small_stand_in(monkeypatch):
     entry = registry.entry("datasets", "deepfashion")
