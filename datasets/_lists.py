@@ -34,6 +34,18 @@ def rows(root: Path, file: str, problems: Problems, *, num_fields: int) -> Itera
             problems.add(file, line, f"{len(fields)} fields, expected {num_fields}")
 
 
+def numbered(root: Path, file: str, problems: Problems, *, num_fields: int) -> Iterator[tuple[int, list[str]]]:
+    """As rows, of a list that others refer to by the numbers of its rows: raises BadDataError where a row is at fault, since all behind it
+    would have another name."""
+    before = problems.count
+    for line, fields in rows(root, file, problems, num_fields=num_fields):
+        if problems.count > before:
+            break
+        yield line, fields
+    if problems.count > before:
+        problems.fatal(file, 0, f"its rows go by their numbers, so that none can be left out; {problems.found[-1]}")
+
+
 def ragged_rows(root: Path, file: str, problems: Problems) -> Iterator[tuple[int, list[str]]]:
     """(line, fields) of each row, however many; the first field is a path, which may hold blanks."""
     for line, raw in _lines(root, file, problems):

@@ -3,7 +3,7 @@
 Reads the layout of its public reader: `meta.json`; `filenames_{train,valid,test}.txt`, a path a line; `label_{train,valid,test}.txt`,
 rows `<index into filenames> <attribute> <value> [<attribute> <value> ...]`; images in `pic/`. No file of the genuine set could be
 looked at, so attributes and values may be numbers or names, numbers may count from 0 or from 1 (from 1 where the count itself occurs
-and 0 does not), and meta.json may give value names or their number alone. Attributes that a row does not name, and values -1, are
+and 0 does not, for images in any of the splits), and meta.json may give value names or their number alone. Attributes that a row does not name, and values -1, are
 unknown."""
 
 from __future__ import annotations
@@ -120,15 +120,19 @@ def _fill(root: Path, schema: Schema, places: dict[str, list[int]], labels: dict
     lines = {split: list(_lines(root, f"label_{suffix}.txt")) for split, suffix in FILE_NAMES.items()}
     values = _Values(schema, [text.split()[1:] for rows in lines.values() for _, text in rows])
     damaged: list[int] = []
+    numbers = {split: {integer(text.split()[0]) for _, text in rows} for split, rows in lines.items()}
+    reached = any(len(places[split]) in found for split, found in numbers.items())
+    first = int(reached and not any(0 in found for found in numbers.values()))  # one for all: the last image of a split may lack a row
     for split, rows in lines.items():
         images, file = places[split], f"label_{FILE_NAMES[split]}.txt"
-        first = _first({integer(text.split()[0]) for _, text in rows}, len(images))
         for line, text in rows:
             index, *fields = text.split()
             row = -1
             try:
                 row = _image(index, first, images)
                 for name, column in values.pairs(fields) if row >= 0 else []:
+                    if POSITIVE in labels[name][row] and labels[name][row, column] != POSITIVE:
+                        raise ValueError(f"image {index} has another {name} in an earlier place")
                     labels[name][row] = NEGATIVE
                     labels[name][row, column] = POSITIVE
             except ValueError as failed:

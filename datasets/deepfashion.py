@@ -54,7 +54,7 @@ TYPES = {1: "texture", 2: "fabric", 3: "shape", 4: "part", 5: "style"}
 def read(root: Path, problems: Problems) -> Annotations:
     """Every image of the evaluation partition with its labels and box."""
     rows = _Rows(root, problems)
-    categories = [fields[0] for _, fields in _lists.rows(root, rows.file(CATEGORY_CLOTH), problems, num_fields=2)]
+    categories = [fields[0] for _, fields in _lists.numbered(root, rows.file(CATEGORY_CLOTH), problems, num_fields=2)]
     category = rows.integers(CATEGORY_IMG, 1, lambda values: _category_fault(values[0], len(categories)))[:, 0]
     corners = rows.integers(BBOX, 4)
     first = _first(corners)
@@ -174,7 +174,7 @@ class _Rows:
 def _attributes(root: Path, file: str, problems: Problems) -> dict[str, dict[str, int]]:
     """type -> attribute -> column of list_attr_img.txt."""
     found: dict[str, dict[str, int]] = {name: {} for name in TYPES.values()}
-    for column, (line, (name, kind)) in enumerate(_lists.rows(root, file, problems, num_fields=2)):
+    for column, (line, (name, kind)) in enumerate(_lists.numbered(root, file, problems, num_fields=2)):
         if (number := integer(kind)) not in TYPES:
             problems.fatal(file, line, f"attribute type {kind!r}, expected 1 to 5")
         if found[TYPES[number]].setdefault(name, column) != column:

@@ -63,6 +63,23 @@ def test_numbers_from_1_and_names(tmp_path, train):
     assert found.labels["sleeve length"].tolist()[:4] == [[1, 0], [-1] * 2, [-1] * 2, [0, 1]]
 
 
+def test_one_split_that_reaches_its_count_says_where_all_begin(tmp_path):
+    root = make(tmp_path / "darn", train="1 0 1\n2 0 2\n")  # its third and last image has no row
+    (root / "label_valid.txt").write_text("1 0 0\n")
+    found, problems = read(root)
+    assert problems == []
+    assert found.labels["color"][:4].tolist() == [[0, 1, 0], [0, 0, 1], [-1] * 3, [1, 0, 0]]
+
+
+def test_labels_of_an_image_may_stand_in_several_rows_but_not_contradict(tmp_path):
+    found, problems = read(make(tmp_path / "darn", train="0 0 1\n0 1 0\n0 0 1\n2 0 2\n"))
+    assert problems == []
+    assert (found.labels["color"][0].tolist(), found.labels["sleeve length"][0].tolist()) == ([0, 1, 0], [1, 0])
+    found, problems = read(make(tmp_path / "again", train="0 0 1\n2 0 2\n0 0 2\n"))
+    assert problems == ["label_train.txt:3: image 0 has another color in an earlier place"]
+    assert found.paths[0] == "pic/b.jpg"
+
+
 def test_minus_one_is_unknown(tmp_path):
     found, problems = read(make(tmp_path / "darn", train="0 0 -1 1 0\n"))
     assert problems == []

@@ -140,6 +140,16 @@ def test_an_image_listed_twice_among_the_labels(deepfashion):
         ("list_attr_img.txt", 1, "hello", "Anno_coarse/list_attr_img.txt:1: b'hello', expected the number of rows"),
         ("list_attr_cloth.txt", 3, "a-line 6", "Anno_coarse/list_attr_cloth.txt:3: attribute type '6', expected 1 to 5"),
         ("list_attr_cloth.txt", 7, "dotted 1", "Anno_coarse/list_attr_cloth.txt:8: attribute 'dotted' is listed twice"),
+        (
+            *("list_category_cloth.txt", 3, "Blazer"),
+            "Anno_coarse/list_category_cloth.txt: its rows go by their numbers, so that none can be left out; "
+            "Anno_coarse/list_category_cloth.txt:3: 1 fields, expected 2",
+        ),
+        (
+            *("list_attr_cloth.txt", 3, "a-line"),
+            "Anno_coarse/list_attr_cloth.txt: its rows go by their numbers, so that none can be left out; "
+            "Anno_coarse/list_attr_cloth.txt:3: 1 fields, expected 2",
+        ),
     ],
 )
 def test_a_list_that_cannot_be_understood_ends_reading(deepfashion, name, line, text, expected):
