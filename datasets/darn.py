@@ -3,8 +3,8 @@
 Reads the layout of its public reader: `meta.json`; `filenames_{train,valid,test}.txt`, a path a line; `label_{train,valid,test}.txt`,
 rows `<index into filenames> <attribute> <value> [<attribute> <value> ...]`; images in `pic/`. No file of the genuine set could be
 looked at, so attributes and values may be numbers or names, numbers may count from 0 or from 1 (from 1 where the count itself occurs
-and 0 does not, for images in any of the splits), and meta.json may give value names or their number alone. Attributes that a row does not name, and values -1, are
-unknown."""
+and 0 does not; for images, in any of the splits), and meta.json may give value names or their number alone. Attributes that a row does
+not name, and values -1, are unknown."""
 
 from __future__ import annotations
 
