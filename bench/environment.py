@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 import subprocess
@@ -42,11 +41,6 @@ def _versions() -> dict[str, str]:
 def environment(threads: int) -> dict[str, Any]:
     """Versions of what computes, and the thread count, on which sums depend to the last bit."""
     return {**_versions(), "threads": threads}
-
-
-def num_cores() -> int:
-    """Cores that this process may use, as far as the system says which (Linux)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def reset_peaks() -> None:

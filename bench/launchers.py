@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from bench import stopping
-from bench.environment import num_cores
 from bench.outcomes import UNWRITABLE, Start
 from bench.plan import Stage
 from bench.stages import Settings, StageResult, prepare_process, record_rest, run_stage
@@ -347,7 +346,8 @@ def default_jobs(threads: int) -> int:
     """Workers that fill this machine: one a CUDA device, else one for every `threads` cores this process may use."""
     if cuda_present():
         return len(_visible_devices())
-    return max(1, num_cores() // threads)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // threads)
 
 
 def _oom_kills() -> int:

@@ -13,7 +13,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from bench.environment import num_cores
 from bench.protocol import BadDataError, Problem
 from datasets._decode import crop_and_resize, decode, part_seen
 from datasets._files import ImageError, ImageFiles
@@ -149,7 +148,8 @@ def _each(num_rows: int, work: Callable[[int], str]) -> Iterator[tuple[int, str]
                 found.append((row, printable(str(failed))))
         return found
 
-    with ThreadPoolExecutor(num_cores()) as pool:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as pool:
         for found in pool.map(chunk, range(0, num_rows, _CHUNK)):
             yield from found
 
