@@ -8,16 +8,20 @@ import hashlib
 import importlib
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from bench import declared
+
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("methods", "datasets")
 PROJECT_PACKAGES = ("bench", "methods", "datasets", "slurm")
 _MARKER = "PRESETS"  # the class of a method file whose body sets this name is the method
+_CONSTANTS = (_MARKER, "ROWS", "HEADLINE", "TEACHER_PARAMS", "SCORES", "PAPER")
 
 
 class UnknownNameError(KeyError):
@@ -61,13 +65,18 @@ class Entry:
 
 
 def roots() -> list[Path]:
-    """The project's folder, then those named by BENCH_PLUGINS, each with a methods/ or datasets/ of its own."""
+    """The project's folder, then those named by BENCH_PLUGINS, each with a methods/ or datasets/ of its own. Raises UnknownNameError
+    where one of them is no folder."""
     return _roots(os.environ.get("BENCH_PLUGINS", ""))
 
 
 @cache
 def _roots(plugins: str) -> list[Path]:
-    return [ROOT, *(Path(part).resolve() for part in plugins.split(os.pathsep) if part)]
+    found = [Path(part).resolve() for part in plugins.split(os.pathsep) if part]
+    for folder in found:
+        if not folder.is_dir():
+            raise UnknownNameError(f"BENCH_PLUGINS names {folder}, which is no folder")
+    return [ROOT, *found]
 
 
 def names(kind: str) -> list[str]:
@@ -186,10 +195,16 @@ def _module_hash(module: str) -> str:
 
 @cache
 def _read(kind: str, name: str) -> Entry:
-    path = None if name.startswith("_") or not name.isidentifier() else _module_path(f"{kind}.{name}")
+    known = names(kind)
+    if name in known and not name.isidentifier():
+        error = f"{kind}/{name}.py: its name is what it is known by, and {name!r} cannot be imported; letters, digits and _ can"
+        return Entry(kind, name, ROOT / kind / f"{name}.py", error=error)
+    path = _module_path(f"{kind}.{name}") if name in known else None
     if path is None:
-        known = names(kind)
         raise UnknownNameError(unknown(kind.removesuffix("s").replace("dataset", "data set"), name, known, f"list {kind}"))
+    places = [str(root / kind) for root in roots() if (root / kind / f"{name}.py").is_file()]
+    if len(places) > 1:
+        return Entry(kind, name, path, error=f"{kind}/{name}.py is in {' and in '.join(places)}; rename one")
     try:
         tree = _tree(path)
     except (SyntaxError, ValueError) as broken:
@@ -208,9 +223,13 @@ def _read(kind: str, name: str) -> Entry:
 def _read_method(tree: ast.Module, name: str, path: Path, summary: str) -> Entry:
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and _MARKER in (constants := _literals(node.body)):
+            if lost := _assigned(node.body).keys() & set(_CONSTANTS) - constants.keys():
+                raise ValueError(f"{min(lost)} is no literal, and it is read from the source text")
             parameters = _parameters(node)
             if "image_size" not in parameters:
                 raise ValueError(f"{node.name} has no hyper-parameter image_size")
+            if wrong := declared.fault(constants, {each.name: (each.annotation, each.default) for each in parameters.values()}):
+                raise ValueError(wrong)
             return Entry("methods", name, path, summary, "", constants, node.name, parameters)
     raise ValueError(f"no class in it sets {_MARKER}")
 
@@ -218,14 +237,19 @@ def _read_method(tree: ast.Module, name: str, path: Path, summary: str) -> Entry
 def _literals(body: list[ast.stmt]) -> dict[str, Any]:
     """Upper-case names that are set to literals."""
     found = {}
+    for name, value in _assigned(body).items():
+        with suppress(ValueError, TypeError):
+            found[name] = ast.literal_eval(value)
+    return found
+
+
+def _assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
+    """Upper-case names that are set to something."""
+    found = {}
     for node in body:
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target if isinstance(node, ast.AnnAssign) else None
-        if isinstance(target, ast.Name) and target.id.isupper():
-            value = node.value  # type: ignore[attr-defined]
-            try:
-                found[target.id] = ast.literal_eval(value)
-            except (ValueError, TypeError):
-                continue
+        if isinstance(target, ast.Name) and target.id.isupper() and isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
+            found[target.id] = node.value
     return found
 
 

@@ -4,14 +4,14 @@ A key holds what a result depends on and nothing else: no path, host, launcher, 
 
 from __future__ import annotations
 
-import ast
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from bench import registry
+from bench.declared import convert
 from bench.protocol import PROTOCOL_VERSION
 from bench.seeding import digest
 
@@ -174,11 +174,10 @@ def check_value(method: str, name: str, value: Any) -> Any:
     if name not in parameters:
         raise UsageError(registry.unknown(f"hyper-parameter of {method}", name, sorted(parameters), f"list methods {method}"))
     annotation = parameters[name].annotation
-    for option in _alternatives(annotation):
-        matched, converted = _convert(value, option)
-        if matched:
-            return converted
-    raise UsageError(f"{method}.{name}: {value!r} given, {annotation} expected")
+    matched, converted = convert(value, annotation)
+    if not matched:
+        raise UsageError(f"{method}.{name}: {value!r} given, {annotation} expected")
+    return converted
 
 
 def parse_set(items: list[str]) -> dict[str, dict[str, Any]]:
@@ -209,32 +208,3 @@ def _parse_value(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return None if text == "None" else {"True": True, "False": False}.get(text, text)
-
-
-def _alternatives(annotation: str) -> Iterator[ast.expr]:
-    todo = [ast.parse(annotation or "str", mode="eval").body]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.BinOp):
-            todo += [node.right, node.left]
-        else:
-            yield node
-
-
-def _convert(value: Any, option: ast.expr) -> tuple[bool, Any]:
-    text = ast.unparse(option)
-    if text == "float":
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number, float(value) if is_number else value
-    if text in ("int", "bool", "str"):
-        return type(value).__name__ == text, value
-    if text == "None":
-        return value is None, value
-    if text.startswith("Literal["):
-        choices = ast.literal_eval(text.removeprefix("Literal"))
-        return value in choices, value
-    if text.startswith("tuple[") and isinstance(value, list | tuple) and isinstance(option, ast.Subscript):
-        inner = option.slice.elts[0] if isinstance(option.slice, ast.Tuple) else option.slice
-        pairs = [_convert(item, inner) for item in value]
-        return all(matched for matched, _ in pairs), tuple(item for _, item in pairs)
-    return False, value

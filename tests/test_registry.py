@@ -111,3 +111,58 @@ def test_a_helper_that_nobody_imports_does_not_count(plugins):
     (plugins / "losses" / "other.py").write_text("x = 1\n")
     clear()
     assert registry.source_hash("methods", "planted") == before
+
+
+HEAD = "class M:\n    PRESETS = {'tiny': {'width': 2}, 'tiny/b': {'width': 3}, 'paper': {}}\n    ROWS = {'a': {}, 'b': {'width': 4}}\n"
+INIT = "    def __init__(self, *, image_size: int = 8, width: int = 1, rate: float | None = None): ...\n"
+
+
+def test_a_sound_method_has_no_fault(plugins):
+    (plugins / "sound.py").write_text(HEAD + "    HEADLINE = ('a',)\n    TEACHER_PARAMS = ('width',)\n    SCORES = 'similarity'\n" + INIT)
+    assert registry.entry("methods", "sound").error == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("    def", "    HEADLINE = ('bb',)\n    def", "HEADLINE names 'bb', which is no row; did you mean 'b'?"),
+        ("    def", "    HEADLINE = 'b'\n    def", "HEADLINE is to be a tuple"),
+        ("'tiny':", "'tinny':", "PRESETS has 'tinny', but presets are tiny, paper, contract"),
+        ("'tiny/b'", "'tiny/c'", "PRESETS has 'tiny/c', but no row 'c' is in ROWS"),
+        (
+            "'tiny': {'width': 2}",
+            "'tiny': {'widht': 2}",
+            "PRESETS['tiny'] changes 'widht', which is no hyper-parameter; did you mean 'width'?",
+        ),
+        ("'b': {'width': 4}", "'b': {'width': 'x'}", "ROWS['b'] sets width to 'x', but int is its type"),
+        ("ROWS = {'a': {}, 'b': {'width': 4}}", "ROWS = ('a', 'b')", "ROWS is to be a dict of dicts"),
+        ("ROWS = {'a': {}, 'b': {'width': 4}}", "ROWS = dict(a={})", "ROWS is no literal, and it is read from the source text"),
+        ("    def", "    SCORES = 'similarty'\n    def", "SCORES is 'similarty', expected one of logits, similarity"),
+        ("    def", "    TEACHER_PARAMS = ('backbon',)\n    def", "TEACHER_PARAMS names 'backbon', which is no hyper-parameter"),
+        ("width: int = 1", "width: int = 'wide'", "the default of width is 'wide', but int is its type"),
+    ],
+)
+def test_a_mistake_in_what_a_method_declares_is_named(plugins, old, new, error):
+    text = (HEAD + INIT).replace(old, new)
+    assert text != HEAD + INIT
+    (plugins / "wrong.py").write_text(text)
+    assert registry.entry("methods", "wrong").error.startswith(f"methods/wrong.py: {error}; docs/adding-a-method.md")
+
+
+def test_a_file_whose_name_cannot_be_imported_breaks_only_itself(plugins):
+    (plugins / "k-dash.py").write_text(HEAD + INIT)
+    assert registry.entry("methods", "k-dash").error.startswith("methods/k-dash.py: its name is what it is known by, and 'k-dash' cannot")
+    assert len(list(registry.entries("methods"))) == len(registry.names("methods"))
+
+
+def test_two_files_of_one_name_are_named(plugins):
+    (plugins / "supervised.py").write_text(HEAD + INIT)
+    clear()
+    assert registry.entry("methods", "supervised").error.startswith(f"methods/supervised.py is in {registry.ROOT / 'methods'} and in")
+    clear()
+
+
+def test_a_folder_of_plugins_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path / "none"))
+    with pytest.raises(registry.UnknownNameError, match=f"BENCH_PLUGINS names {tmp_path}/none, which is no folder"):
+        registry.names("methods")
