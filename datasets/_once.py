@@ -6,12 +6,15 @@ import contextlib
 import fcntl
 import json
 import os
+import platform
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+_FORGOTTEN_SECONDS = 86400.0  # another node's unfinished folder that has not changed for so long is nobody's
 MARKER = "complete"  # last file of a finished folder: the sizes of those beside it
 
 
@@ -25,10 +28,11 @@ def build_once(target: Path, build: Callable[[Path], None], *, stale: Callable[[
     with _lock(target) as locked:
         if _ready(target) and not stale(target):
             return target
-        if locked:  # whatever lies here is nobody's work in progress
+        if locked:
             for leftover in target.parent.glob(f".{target.name}.*"):
-                shutil.rmtree(leftover, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+                if _abandoned(leftover):
+                    shutil.rmtree(leftover, ignore_errors=True)
+        folder = _beside(target)
         try:
             build(folder)
             sizes = {entry.name: entry.stat().st_size for entry in os.scandir(folder) if entry.is_file()}
@@ -56,6 +60,31 @@ def new_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _beside(target: Path) -> Path:
+    """A new hidden folder beside target, named after the process that fills it."""
+    return Path(tempfile.mkdtemp(prefix=f".{target.name}.{_node()}.{os.getpid()}.", dir=target.parent))
+
+
+def _node() -> str:
+    return platform.node().replace(".", "-")
+
+
+def _abandoned(folder: Path) -> bool:
+    """Whether nobody fills a folder of _beside any more. Holding the lock does not tell: some shared file systems lock within a node."""
+    *_, node, pid, _ = ["", "", "", *folder.name.split(".")]
+    if node == _node() and pid.isdecimal():
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return True
+        except OSError:  # somebody else's
+            return False
+        return False
+    with contextlib.suppress(OSError):
+        return time.time() - max(path.stat().st_mtime for path in (folder, *folder.iterdir())) > _FORGOTTEN_SECONDS
+    return False
+
+
 def _ready(target: Path) -> bool:
     """Whether a folder was finished and its files are as long as they were then."""
     try:
@@ -67,7 +96,7 @@ def _ready(target: Path) -> bool:
 
 def _move(folder: Path, target: Path, stale: Callable[[Path], bool]) -> None:
     if target.exists() and (not _ready(target) or stale(target)):
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        old = _beside(target)
         os.replace(target, old)  # readers keep what they have mapped
         shutil.rmtree(old, ignore_errors=True)
     try:

@@ -71,6 +71,28 @@ def test_without_locks_the_first_to_finish_wins(tmp_path, monkeypatch):
     assert left(tmp_path) == ["target"]
 
 
+def test_locks_that_hold_within_a_node_alone_cost_no_node_its_work(tmp_path, monkeypatch):
+    def slow(folder):
+        writes("second")(folder)
+        monkeypatch.setattr(_once.platform, "node", lambda: "node-2.cluster")
+        build_once(tmp_path / "target", writes("first"))
+        assert (folder / "text").read_text() == "second"
+
+    monkeypatch.setattr(_once.fcntl, "flock", lambda file, operation: None)
+    monkeypatch.setattr(_once.platform, "node", lambda: "node-1.cluster")
+    build_once(tmp_path / "target", slow)
+    assert (tmp_path / "target/text").read_text() == "first"
+    assert left(tmp_path) == ["target"]
+
+
+def test_what_another_node_left_long_ago_is_removed(tmp_path):
+    for name, age in ((".target.elsewhere.1.abc", 90000), (".target.elsewhere.1.def", 60), (".target.old", 90000)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    build_once(tmp_path / "target", writes("text"))
+    assert sorted(path.name for path in tmp_path.glob(".*")) == [".target.elsewhere.1.def"]
+
+
 SLOW = (
     f"import sys; sys.path[:0] = [{str(ROOT)!r}]"
     + """
