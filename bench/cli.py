@@ -68,6 +68,11 @@ def count(text: str) -> int:
     return int(text)
 
 
+def at_least_none(text: str) -> int:
+    """A whole number of at least 0."""
+    return 0 if text.strip() == "0" else count(text)
+
+
 def seconds(text: str) -> float:
     """90, 90s, 15m or 2h, in seconds."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
@@ -126,7 +131,7 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
     cache = Path(os.environ.get("BENCH_CACHE") or Path.home() / ".cache" / "bench")
-    root = Path(os.environ.get("BENCH_DATA") or cache / "data")
+    root = Path(os.environ.get("BENCH_DATA") or Path.home() / ".cache" / "bench" / "data")
     parser.add_argument("--data-root", type=Path, default=root, metavar="DIR", help="holds one folder a data set (default %(default)s)")
     parser.add_argument("--cache", type=Path, default=cache, metavar="DIR", help="decoded pixels and stand-ins (default %(default)s)")
 
@@ -190,7 +195,7 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
     report = _add(commands, "report", "report", "Write the tables and the page.")
     report.add_argument("--out", type=Path, default=Path("results/report"), metavar="DIR", help="default %(default)s")
     report.add_argument(
-        "--gallery", type=int, default=0, metavar="N", help="show N test photos of each data set on the page (default none)"
+        "--gallery", type=at_least_none, default=0, metavar="N", help="show N test photos of each data set on the page (default none)"
     )
     report.add_argument(
         "--compare", nargs=2, metavar=("A", "B"), help="instead say what moved from A to B beyond noise; folders of stores, or git commits"

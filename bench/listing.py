@@ -8,11 +8,14 @@ from typing import Any
 
 from bench import registry
 from bench.cli import OK
+from bench.spec import UsageError
 
 
 def command(options: argparse.Namespace) -> int:
     """Prints what is registered, or the details of one name."""
     if options.kind in ("corruptions", "tables"):
+        if options.name:
+            raise UsageError(f"list {options.kind} takes no name")
         found = corruptions() if options.kind == "corruptions" else tables()
     else:
         found = describe(options.kind, options.name)

@@ -119,6 +119,8 @@ def refreshed(selection: Selection, store: Store) -> Selection:
 def _refuse_read_only(store: Store) -> None:
     """Raises UsageError where nothing can be written into the store."""
     folder = next(path for path in (store.root, *store.root.absolute().parents) if path.exists())
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is a file; --store takes a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"{store.root} is read-only here; --store DIR takes another place (report, status and claims only read)")
 
@@ -133,7 +135,13 @@ def describe(name: str, settings: Settings) -> DataFacts:
 
 def make_settings(options: argparse.Namespace) -> Settings:
     """What workers are told of the options. Raises UsageError."""
-    preset = choose_preset(options.preset)
+    preset = choose_preset(options.preset, **_gpu_of_jobs(options))
+    if options.timeout == 0:
+        raise UsageError("--timeout 0 given, a time that a stage may take expected, such as 2h")
+    if options.jobs and options.launcher != "process":
+        raise UsageError("--jobs needs --launcher process")
+    if options.device == "cuda" and options.launcher != "slurm" and not options.dry_run and not launchers.cuda_present():
+        raise UsageError("--device cuda given, but this machine has no CUDA device, or hides it")
     if options.timeout and options.launcher == "inline":
         raise UsageError("--timeout needs --launcher process or slurm: nothing can stop a stage that runs inline")
     for word, given in (("--profile", options.profile and not options.dry_run), ("--follow", options.follow), ("--hold", options.hold)):
@@ -152,17 +160,33 @@ def make_settings(options: argparse.Namespace) -> Settings:
     )
 
 
-def choose_preset(preset: str | None) -> str:
-    """The preset that was named, or tiny on a machine without a CUDA device. Raises UsageError on one with it."""
-    if preset is None and launchers.cuda_present():
-        raise UsageError("this machine has a CUDA device: say --preset tiny (minutes) or --preset paper (the papers' sizes)")
+def choose_preset(preset: str | None, *, where: str = "this machine has", gpu: bool | None = None) -> str:
+    """The preset that was named, or tiny without a CUDA device. gpu: whether there is one (default: on this machine); where: it, in words.
+    Raises UsageError for no name with a device."""
+    if preset is None and (launchers.cuda_present() if gpu is None else gpu):
+        raise UsageError(f"{where} a CUDA device: say --preset tiny (minutes) or --preset paper (the papers' sizes)")
     return preset or "tiny"
+
+
+def _gpu_of_jobs(options: argparse.Namespace) -> dict[str, Any]:
+    """What choose_preset is to know of jobs that run elsewhere: the login node's devices say nothing of them."""
+    if options.launcher != "slurm":
+        return {}
+    profile = registry.load_part("slurm.profile").load(options.profile)
+    return {"where": f"jobs of profile {options.profile!r} have", "gpu": profile.gpus_per_node > 0}
 
 
 def _sweeps(options: argparse.Namespace, settings: Settings) -> list[Sweep]:
     """The sweep of the axes, or those of the tables."""
-    if not options.table:
-        return [_sweep(options, settings)]
+    sweeps = [_sweep(options, settings)] if not options.table else _of_tables(options, settings)
+    taking_part = {method for sweep in sweeps for method, _ in sweep.rows}
+    for method in parse_set(options.set):
+        if method not in taking_part:
+            raise UsageError(f"--set {method}.… given, but {method} takes no part; of this sweep are {', '.join(sorted(taking_part))}")
+    return sweeps
+
+
+def _of_tables(options: argparse.Namespace, settings: Settings) -> list[Sweep]:
     from bench import tables
 
     for word in ("--methods", "--datasets", "--label-fractions", "--unlabeled", "--corruptions", "--severities", "--transfer"):
@@ -180,8 +204,13 @@ def _sweep(options: argparse.Namespace, settings: Settings) -> Sweep:
     chosen = conditions(options)
     given = options.datasets or ("" if options.transfer else "deepfashion,darn")
     datasets = [name.strip() for name in given.split(",") if given]
-    for name in datasets:
-        check_dataset_name(name)
+    for place, name in enumerate(datasets):
+        try:
+            check_dataset_name(name)
+        except registry.UnknownNameError as unknown:
+            if any(before.startswith("folder:") for before in datasets[:place]):
+                raise UsageError(f"{unknown}. A comma separates data sets, so that no folder's path may hold one") from None
+            raise
     transfers: list[tuple[str, str]] = []
     if options.transfer:
         from bench.transfer import parse_transfers

@@ -136,4 +136,5 @@ def command(*words: object) -> list[str]:
 
 
 def environment(cwd: Path, plugins: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "BENCH_PLUGINS": str(plugins), "BENCH_CACHE": str(cwd / "cache"), "COLUMNS": "200"}
+    own = {"BENCH_PLUGINS": plugins, "BENCH_CACHE": cwd / "cache", "BENCH_DATA": cwd / "cache/data", "PYTHONPATH": ROOT, "COLUMNS": 200}
+    return {**os.environ, **{name: str(value) for name, value in own.items()}}

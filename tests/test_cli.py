@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,7 @@ def test_a_wrong_time_says_what_is_expected(text):
         (["run", "--seeds", "0,5-3"], "'5-3' given"),
         (["run", "--jobs", "-1"], "argument --jobs: '-1' given, a whole number of at least 1 expected"),
         (["run", "--jobs", "0"], "argument --jobs: '0' given"),
+        (["report", "--gallery", "-1"], "argument --gallery: '-1' given"),
         (["plan", "--threads", "0"], "argument --threads: '0' given"),
         (["run", "--seeds", "a"], "argument --seeds: invalid integers value: 'a'"),
         ([], "the following arguments are required: COMMAND"),
@@ -83,6 +85,18 @@ def test_list_prints_names_and_json(capsys):
     assert len(capsys.readouterr().out.splitlines()) == 19
     assert cli.main(["list", "methods", "mtts"]) == 2
     assert "did you mean 'mtss'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["tables", "corruptions"])
+def test_a_list_without_details_takes_no_name(kind, capsys):
+    assert cli.main(["list", kind, "mtss-1"]) == 2
+    assert capsys.readouterr().err == f"bench list: list {kind} takes no name\n"
+
+
+def test_the_cache_moves_without_the_data(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    options = cli._parser().parse_args(["run"])
+    assert (options.cache, options.data_root) == (tmp_path, Path.home() / ".cache/bench/data")
 
 
 def test_numpy_keeps_to_one_thread(tmp_path):

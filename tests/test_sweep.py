@@ -302,6 +302,12 @@ def test_status_tells_what_is_there_and_what_is_not(place):
         (["--datasets", "darm"], "no data set 'darm'; did you mean 'darn'"),
         (["--launcher", "inline", "--timeout", "1h"], "--timeout needs --launcher process"),
         (["--seed", "3"], "did you mean '--seeds'"),
+        (["--methods", "plain", "--set", "mtss.gamma=0.5"], "--set mtss.… given, but mtss takes no part; of this sweep are plain"),
+        (["--jobs", "2", "--launcher", "inline"], "--jobs needs --launcher process"),
+        (["--timeout", "0"], "--timeout 0 given"),
+        (["--datasets", "folder:a,b"], "A comma separates data sets, so that no folder's path may hold one"),
+        (["--launcher", "slurm", "--profile", "single-gpu"], "jobs of profile 'single-gpu' have a CUDA device: say --preset"),
+        (["--store", "photos/metadata.csv"], "photos/metadata.csv is a file; --store takes a folder"),
     ],
 )
 def test_a_wrong_word_ends_with_2_before_anything_runs(place, words, message):
