@@ -350,12 +350,8 @@ def test_a_job_over_its_memory_and_one_with_gpus(place):
     plant(place.plugins, seer=gpus)
     (place.folder / "gpu.toml").write_text(PROFILE + "gpus_per_node = 1\n")
     assert place.run("--methods", "hungry", "--severities", "0").returncode == 0
-    assert (
-        place.run(
-            "--methods", "seer", "--severities", "0", "--device", "cpu", "--preset", "tiny", "--store", "gpu", profile="gpu"
-        ).returncode
-        == 0
-    )
+    seen = ("--methods", "seer", "--severities", "0", "--device", "cpu", "--preset", "tiny", "--store", "gpu")
+    assert place.run(*seen, profile="gpu").returncode == 0
     place.settle()
     place.until(lambda: [state["status"] for state in place.status()["under_way"]] == ["oom"], 30)  # accounting hears of memory last
     [state] = place.status()["under_way"]
