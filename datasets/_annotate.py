@@ -1,0 +1,121 @@
+"""Which columns of a catalogue's rows are attribute types, and what the rows say about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.protocol import NEGATIVE, POSITIVE, SPLITS, AttributeType, Schema
+from datasets import _stream, _tables
+from datasets._held_out import held_out
+from datasets._schema import Annotations, Problems, attribute_type, printable, unknown_labels
+
+_NO_TYPE = ("file_name", "split")
+_FEW_ROWS = 50  # so few rows say nothing about whether values repeat
+
+
+@dataclass(frozen=True)
+class Row:
+    """An image: its path below the root, where it is listed, and what its metadata says."""
+
+    path: str
+    split: str
+    file: str
+    line: int
+    cells: dict[str, str]
+
+
+def annotate(rows: Sequence[Row], described: Mapping[str, dict[str, Any]] | None, only: Sequence[str], problems: Problems) -> Annotations:
+    """What rows say. described: the types as attributes.json gives them, None without that file; only: as in read."""
+    if not any(row.split == "train" for row in rows):
+        advice = (
+            f"the first problem: {problems.found[0]}"
+            if problems.found
+            else "add train/metadata.csv, or a split column with 'train' to metadata.csv"
+        )
+        problems.fatal(".", 0, f"no training images; {advice}")
+    kinds, columns = _types(described, rows, only, problems)
+    schema = Schema(tuple(kinds))
+    labels = unknown_labels(schema, len(rows))
+    whole = np.ones(len(rows), bool)
+    for kind in kinds:
+        _fill(labels[kind.name], kind, columns[kind.name], rows, whole, problems)
+    files = tuple(dict.fromkeys(row.file for row in rows))
+    number = {file: index for index, file in enumerate(files)}
+    where_file = np.array([number[row.file] for row in rows], np.int16)
+    where_line = np.array([row.line for row in rows], np.int32)
+    paths = [row.path for row in rows]
+    splits = held_out(paths, np.array([SPLITS.index(row.split) for row in rows], np.int8))
+    found = Annotations(schema, paths, splits, labels, files, where_file, where_line)
+    return found if whole.all() else found.take(np.flatnonzero(whole))
+
+
+def described(root: Path, problems: Problems) -> dict[str, dict[str, Any]] | None:
+    """type -> kind, values and column as attributes.json gives them; None without that file."""
+    if not (root / "attributes.json").is_file():
+        return None
+    found = _stream.whole(root, "attributes.json", problems)
+    types = found.get("attribute_types", found) if isinstance(found, dict) else None
+    if not isinstance(types, dict) or not all(isinstance(facts, dict) for facts in types.values()):
+        problems.fatal("attributes.json", 0, 'expected {"attribute_types": {"<type>": {"kind": "single", "values": [...]}}}')
+    types = {printable(name): facts for name, facts in types.items()}
+    for name, facts in types.items():
+        if facts.get("kind", "single") not in ("single", "multi"):
+            problems.fatal("attributes.json", 0, f"type {name!r} has kind {facts['kind']!r}, expected 'single' or 'multi'")
+        if not isinstance(facts.get("values", []), list):
+            problems.fatal("attributes.json", 0, f"type {name!r} has values {facts['values']!r}, expected a list")
+    return types
+
+
+def _types(
+    described: Mapping[str, dict[str, Any]] | None, rows: Sequence[Row], only: Sequence[str], problems: Problems
+) -> tuple[list[AttributeType], dict[str, str]]:
+    """The attribute types, and the column of each."""
+    said_by = "." if described is None else "attributes.json"
+    names = dict.fromkeys(column for row in rows for column in row.cells if column not in _NO_TYPE)
+    if described is None:
+        described = {name: {} for name in names if only or _repeats([row.cells.get(name, "") for row in rows])}
+    kinds, columns = [], {}
+    for name, facts in ({name: described.get(name, {}) for name in only} if only else described).items():
+        columns[name] = printable(str(facts.get("column", name)))
+        if columns[name] not in names:
+            problems.fatal(said_by, 0, f"type {name!r} reads column {columns[name]!r}, but there are {', '.join(names) or 'none'}")
+        cells = [cell for row in rows if (cell := row.cells.get(columns[name], ""))]
+        multi = facts["kind"] == "multi" if "kind" in facts else any(_tables.SEPARATOR in cell for cell in cells)
+        classes = facts.get("values") or sorted({value for cell in cells for value in _values(cell)})
+        if classes:
+            kinds.append(attribute_type(name, list(map(str, classes)), exclusive=not multi, file=said_by, problems=problems))
+    if not kinds:
+        problems.fatal(".", 0, f"no attribute types; metadata needs a column for each (there are {', '.join(names) or 'none'})")
+    return kinds, columns
+
+
+def _repeats(cells: Sequence[str]) -> bool:
+    filled = [cell for cell in cells if cell]
+    return bool(filled) and (len(filled) < _FEW_ROWS or len(set(filled)) <= len(filled) / 2)
+
+
+def _values(cell: str) -> list[str]:
+    return [value for part in cell.split(_tables.SEPARATOR) if (value := part.strip())]
+
+
+def _fill(labels: np.ndarray, kind: AttributeType, column: str, rows: Sequence[Row], whole: np.ndarray, problems: Problems) -> None:
+    """Writes one type's labels (N, C); rows at fault are marked as not whole."""
+    place = {value: index for index, value in enumerate(kind.classes)}
+    for index, row in enumerate(rows):
+        cell = row.cells.get(column, "")
+        if not cell:
+            continue
+        values = _values(cell)
+        strange = [value for value in values if value not in place]
+        if strange or (kind.exclusive and len(values) != 1):
+            fault = f"{strange[0]!r}, which attributes.json does not list" if strange else f"{cell!r}, but the type holds a single value"
+            problems.add(row.file, row.line, f"{kind.name} is {fault}")
+            whole[index] = False
+            continue
+        labels[index] = NEGATIVE
+        labels[index, [place[value] for value in values]] = POSITIVE
