@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ def named(lines: Iterable[tuple[int, dict[str, str]]], name: str, problems: Prob
 def delimited(
     path: Path, name: str, problems: Problems, *, delimiter: str = ",", file_column: str = "file_name", advice: str = ""
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, column -> cell) of each row of a text table, in which file_column becomes file_name. advice: what to do without it."""
+    """(line, column -> cell) of each row of a text table, in which file_column becomes file_name; a column that had this name is dropped.
+    advice: what to do without it."""
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         reader = csv.reader(stream, strict=True, delimiter=delimiter)
         try:
@@ -49,7 +50,7 @@ def delimited(
         except csv.Error as failed:
             problems.fatal(name, 1, f"{failed}; a quotation mark may be missing")
         _check(header, name, problems, file_column, advice)
-        header = ["file_name" if column == file_column else column for column in header]
+        header = _renamed(header, file_column)
         while True:
             line = reader.line_num + 1
             try:
@@ -63,7 +64,7 @@ def delimited(
             if len(fields) != len(header):
                 problems.add(name, line, f"{len(fields)} cells, expected {len(header)}")
                 continue
-            yield line, {column: cell.strip() for column, cell in zip(header, fields, strict=True)}
+            yield line, {column: cell.strip() for column, cell in zip(header, fields, strict=True) if column is not None}
 
 
 def _jsonl(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
@@ -102,6 +103,12 @@ def _check(columns: list[str], name: str, problems: Problems, file_column: str =
         problems.fatal(name, 1, f"no column {file_column}; there are {', '.join(map(str, columns)) or 'none'}{advice}")
     if len(set(columns)) < len(columns):
         problems.fatal(name, 1, f"a column name occurs twice in {', '.join(map(str, columns))}")
+
+
+def _renamed(header: Sequence[str], file_column: str) -> list[str | None]:
+    """The columns, file_column under the name file_name; None for another one of that name, which the user did not choose."""
+    names = {file_column: "file_name", **({"file_name": None} if file_column != "file_name" else {})}
+    return [names.get(column, column) for column in header]
 
 
 def _cell(value: Any) -> str:

@@ -176,6 +176,16 @@ def test_columns_that_are_named_are_taken_and_no_others(tmp_path, data, photos, 
     assert open_dataset(f"folder:{tmp_path}/out", options(tmp_path)).schema.names == ("colour",)
 
 
+def test_the_column_that_is_named_wins_over_one_called_file_name(tmp_path, data, photos):
+    table = tmp_path / "t.csv"
+    rows = [f"{name},{k % 2},was-{k}.jpg\n" for k, name in enumerate(SHADES)]
+    table.write_text("image,colour,file_name\n" + "".join(rows))
+    assert data("import", photos, table, "--out", tmp_path / "out", "--file-column", "image") == 0
+    opened = open_dataset(f"folder:{tmp_path}/out", options(tmp_path))
+    assert sorted(opened.annotations.paths) == sorted(f"photos/{name}" for name in SHADES)
+    assert opened.schema.names == ("colour",)
+
+
 BAD_ROWS = {
     "../secret.jpg,train,red": "t.csv:3: '../secret.jpg' leads out of the data set's folder",
     "/etc/passwd,train,red": "t.csv:3: '/etc/passwd' is an absolute path",
