@@ -94,6 +94,7 @@ def _parquet(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, d
     except (OSError, ValueError) as failed:
         problems.fatal(name, 0, f"is no parquet file: {failed}")
     _check(list(table.columns), name, problems)
+    table = table.astype(object).where(table.notna(), None)  # NaT and pd.NA are no text
     for line, values in enumerate(table.itertuples(index=False, name=None), start=1):
         yield line, {str(column): _cell(value) for column, value in zip(table.columns, values, strict=True)}
 

@@ -243,6 +243,19 @@ def test_parquet_is_read_through_pandas(tmp_path, monkeypatch):
     assert rows(found) == EXPECTED
 
 
+def test_missing_values_of_parquet_are_empty_cells(tmp_path, monkeypatch):
+    import pandas as pd
+
+    sizes, days = pd.array([36, 36, 38, 38], dtype="Int64"), pd.to_datetime(["2024-05-01", "2024-05-01", "2024-06-01", "2024-06-01"])
+    table = pd.DataFrame({"file_name": [f"{number}.jpg" for number in range(4)], "size": sizes, "day": days})
+    table.loc[2, "size"], table.loc[3, "day"] = pd.NA, pd.NaT
+    monkeypatch.setattr(pd, "read_parquet", lambda path: table)
+    found, problems = read(write(tmp_path, {"metadata.parquet": ""}))
+    assert problems == []
+    assert [len(kind.classes) for kind in found.schema] == [2, 2]
+    assert (rows(found)["2.jpg"][1]["size"], rows(found)["3.jpg"][1]["day"]) == (None, None)
+
+
 def test_sources_change_when_files_come_and_go(tmp_path):
     write(tmp_path, SPLIT_FILES)
     assert loader.sources(tmp_path) == [".", "test", "train", "val", "test/metadata.csv", "train/metadata.csv", "val/metadata.csv"]
