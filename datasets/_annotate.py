@@ -14,7 +14,6 @@ from datasets import _stream, _tables
 from datasets._held_out import held_out
 from datasets._schema import Annotations, Problems, attribute_type, printable, unknown_labels
 
-_NO_TYPE = ("file_name", "split")
 _FEW_ROWS = 50  # so few rows say nothing about whether values repeat
 
 
@@ -76,7 +75,7 @@ def _types(
 ) -> tuple[list[AttributeType], dict[str, str]]:
     """The attribute types, and the column of each."""
     said_by = "." if described is None else "attributes.json"
-    names = dict.fromkeys(column for row in rows for column in row.cells if column not in _NO_TYPE)
+    names = dict.fromkeys(column for row in rows for column in row.cells if column not in _tables.RESERVED)
     if described is None:
         described = {name: {} for name in names if only or _repeats([row.cells.get(name, "") for row in rows])}
     kinds, columns = [], {}

@@ -11,6 +11,7 @@ from typing import Any
 
 from datasets._schema import Problems, printable
 
+RESERVED = ("file_name", "split")  # columns that are no attribute types
 NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 SEPARATOR = "|"
 
@@ -46,7 +47,7 @@ def delimited(
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         reader = csv.reader(stream, strict=True, delimiter=delimiter)
         try:
-            header = [column.strip() for column in next(reader, [])]
+            header = _spelled([column.strip() for column in next(reader, [])], file_column)
         except csv.Error as failed:
             problems.fatal(name, 1, f"{failed}; a quotation mark may be missing")
         _check(header, name, problems, file_column, advice)
@@ -74,7 +75,7 @@ def _jsonl(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dic
                 continue
             try:
                 row = json.loads(text)
-                cells = {str(column): _cell(value) for column, value in row.items()} if isinstance(row, dict) else None
+                cells = dict(zip(_spelled(row), map(_cell, row.values()), strict=True)) if isinstance(row, dict) else None
             except (ValueError, RecursionError) as failed:
                 problems.add(name, line, f"is no JSON: {failed}")
                 continue
@@ -93,10 +94,11 @@ def _parquet(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, d
         problems.fatal(name, 0, "reading parquet needs pyarrow: pip install pyarrow, or write metadata.csv instead")
     except (OSError, ValueError) as failed:
         problems.fatal(name, 0, f"is no parquet file: {failed}")
-    _check(list(table.columns), name, problems)
+    columns = _spelled(list(map(str, table.columns)))
+    _check(columns, name, problems)
     table = table.astype(object).where(table.notna(), None)  # NaT and pd.NA are no text
     for line, values in enumerate(table.itertuples(index=False, name=None), start=1):
-        yield line, {str(column): _cell(value) for column, value in zip(table.columns, values, strict=True)}
+        yield line, {column: _cell(value) for column, value in zip(columns, values, strict=True)}
 
 
 def _check(columns: list[str], name: str, problems: Problems, file_column: str = "file_name", advice: str = "") -> None:
@@ -104,6 +106,16 @@ def _check(columns: list[str], name: str, problems: Problems, file_column: str =
         problems.fatal(name, 1, f"no column {file_column}; there are {', '.join(map(str, columns)) or 'none'}{advice}")
     if len(set(columns)) < len(columns):
         problems.fatal(name, 1, f"a column name occurs twice in {', '.join(map(str, columns))}")
+
+
+def _spelled(columns: Iterable[str], file_column: str = "") -> list[str]:
+    """The columns, with a reserved name as it should be where one alone, and not file_column, has it in other letter case."""
+    columns = list(columns)
+    for name in RESERVED:
+        others = [place for place, column in enumerate(columns) if column.lower() == name and column != file_column]
+        if name not in columns and len(others) == 1:
+            columns[others[0]] = name
+    return columns
 
 
 def _renamed(header: Sequence[str], file_column: str) -> list[str | None]:

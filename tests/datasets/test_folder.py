@@ -71,6 +71,25 @@ def test_one_root_file_with_a_split_column(tmp_path):
     assert rows(found) == EXPECTED
 
 
+@pytest.mark.parametrize("spelling", ["Split", "SPLIT"])
+def test_reserved_names_in_other_letter_case(tmp_path, spelling):
+    rows_ = [("a.jpg", "train", "red"), ("b.jpg", "val", "blue"), ("c.jpg", "test", "red"), ("d.jpg", "train", "blue")]
+    table = f"File_Name,{spelling},color\n" + "".join(f"{','.join(row)}\n" for row in rows_)
+    lines = "".join(json.dumps(dict(zip(("File_Name", spelling, "color"), row, strict=True))) + "\n" for row in rows_)
+    for files in ({"csv/metadata.csv": table}, {"jsonl/metadata.jsonl": lines}):
+        found, problems = read(write(tmp_path, files) / next(iter(files)).split("/")[0])
+        assert problems == []
+        assert found.schema.names == ("color",)
+        assert found.splits.tolist() == [0, 1, 2, 0]
+
+
+def test_a_reserved_name_as_it_should_be_counts_alone(tmp_path):
+    lines = "a.jpg,train,x,red\nb.jpg,val,x,blue\nc.jpg,test,y,red\n"
+    found, _ = read(write(tmp_path, {"metadata.csv": "file_name,split,Split,color\n" + lines}))
+    assert found.schema.names == ("Split", "color")
+    assert found.splits.tolist() == [0, 1, 2]
+
+
 def test_jsonl_with_lists_numbers_and_null(tmp_path):
     train = [{"file_name": "a.jpg", "color": "red", "style": ["boho", "chic"]}, {"file_name": "sub/b.jpg", "color": "blue", "style": None}]
     text = "\n".join(map(json.dumps, train)) + "\n"
