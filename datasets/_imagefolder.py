@@ -63,8 +63,11 @@ def _rows(root: Path, problems: Problems) -> Iterator[Row]:
         for folder, split in folders.items():
             yield from _folder_rows(root, folder, split, tables.get(folder), problems)
     elif table := _tables.find(root):
-        yield from listed(_tables.rows(table, table.name, problems), table.name, problems)
-        yield from (row for folder, split in folders.items() if split == "unlabeled" for row in _images(root, folder, split, {}))
+        rows = list(listed(_tables.rows(table, table.name, problems), table.name, problems))
+        named = {os.path.normpath(row.path) for row in rows}
+        more = (row for folder, split in folders.items() if split == "unlabeled" for row in _images(root, folder, split, {}))
+        yield from rows
+        yield from (row for row in more if row.path not in named)
     else:
         for folder, split in (folders or {".": "train"}).items():
             yield from _class_rows(root, folder, split, problems)
@@ -87,9 +90,13 @@ def _folder_rows(root: Path, folder: str, split: str, table: Path | None, proble
 
 
 def listed(lines: Iterable[tuple[int, dict[str, str]]], name: str, problems: Problems) -> Iterator[Row]:
-    """The rows of one table for all splits, with its name in messages."""
-    for line, cells in lines:
-        split = cells.get("split", "train")
+    """The rows of one table for all splits, with its name in messages. Where no row has a column split, the folders of the photos say it,
+    if each lies in one of a split and some are for training."""
+    rows = list(lines)
+    folders = [] if any("split" in cells for _, cells in rows) else [_folder_split(cells["file_name"]) for _, cells in rows]
+    by_folder = "train" in folders and all(folders)
+    for place, (line, cells) in enumerate(rows):
+        split = folders[place] if by_folder else cells.get("split", "train")
         if fault := path_fault(cells["file_name"]):
             problems.add(name, line, fault)
         elif split.lower() not in SPLIT_OF:
@@ -97,6 +104,12 @@ def listed(lines: Iterable[tuple[int, dict[str, str]]], name: str, problems: Pro
         else:
             found = SPLIT_OF[split.lower()]
             yield Row(cells["file_name"], found, name, line, {} if found == "unlabeled" else cells)
+
+
+def _folder_split(path: str) -> str:
+    """The split whose folder a path begins with, or an empty text."""
+    folder, _, rest = os.path.normpath(path).partition("/")
+    return SPLIT_OF.get(folder.lower(), "") if rest else ""
 
 
 def _class_rows(root: Path, folder: str, split: str, problems: Problems) -> Iterator[Row]:

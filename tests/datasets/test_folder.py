@@ -71,6 +71,26 @@ def test_one_root_file_with_a_split_column(tmp_path):
     assert rows(found) == EXPECTED
 
 
+def test_a_root_file_without_a_split_column_takes_the_split_from_the_folders(tmp_path):
+    files = {"unlabeled/x.jpg": "", "unlabeled/y.jpg": ""}
+    text = "train/a.jpg,red,boho|chic\n./train/sub/b.jpg,blue,\nValid/c.jpg,,chic\ntest/d.jpg,red,|\nunlabeled/x.jpg,red,\n"
+    found, problems = read(write(tmp_path, {**files, "metadata.csv": "file_name,color,style\n" + text}))
+    assert problems == []
+    nothing = {"color": None, "style": None}
+    expected = {"./train/sub/b.jpg" if path == "train/sub/b.jpg" else path.replace("val", "Valid"): row for path, row in EXPECTED.items()}
+    assert rows(found) == expected | {"unlabeled/x.jpg": (3, nothing), "unlabeled/y.jpg": (3, nothing)}
+
+
+@pytest.mark.parametrize("other", ["e.jpg", "studio/e.jpg"])
+def test_folders_that_are_not_all_of_splits_say_nothing(tmp_path, other):
+    lines = "".join(f"{folder}/{number}.jpg,{number % 2}\n" for folder in ("train", "test") for number in range(20))
+    found, _ = read(write(tmp_path, {"metadata.csv": f"file_name,color\n{lines}{other},1\n"}))
+    assert [(found.splits == index).sum() for index in range(3)] == [29, 6, 6]
+    only = "".join(f"test/{number}.jpg,{number % 2}\n" for number in range(40))
+    found, _ = read(write(tmp_path, {"metadata.csv": f"file_name,color\n{only}"}))
+    assert [(found.splits == index).sum() for index in range(3)] == [28, 6, 6]
+
+
 @pytest.mark.parametrize("spelling", ["Split", "SPLIT"])
 def test_reserved_names_in_other_letter_case(tmp_path, spelling):
     rows_ = [("a.jpg", "train", "red"), ("b.jpg", "val", "blue"), ("c.jpg", "test", "red"), ("d.jpg", "train", "blue")]
