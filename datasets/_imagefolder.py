@@ -96,7 +96,7 @@ def listed(lines: Iterable[tuple[int, dict[str, str]]], name: str, problems: Pro
     folders = [] if any("split" in cells for _, cells in rows) else [_folder_split(cells["file_name"]) for _, cells in rows]
     by_folder = "train" in folders and all(folders)
     for place, (line, cells) in enumerate(rows):
-        split = folders[place] if by_folder else cells.get("split", "train")
+        split = folders[place] if by_folder else cells.get("split") or "train"
         if fault := path_fault(cells["file_name"]):
             problems.add(name, line, fault)
         elif split.lower() not in SPLIT_OF:

@@ -1,5 +1,7 @@
 import json
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +71,21 @@ def test_one_root_file_with_a_split_column(tmp_path):
     found, problems = read(write(tmp_path, {"metadata.csv": "\ufeff" + text}))
     assert problems == []
     assert rows(found) == EXPECTED
+
+
+def test_a_cell_of_split_that_is_empty_means_train(tmp_path):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "getting-started.md").read_text(encoding="utf-8")
+    lines = [line.split()[1] for line in page.splitlines() if re.match(r"      (metadata\.csv|\d+\.jpg) ", line)]
+    assert lines[0] == "file_name,split,category,colour,details"
+    assert any(",," in line for line in lines)
+    more = "0003.jpg,val,dress,red,\n0004.jpg,test,shirt,,zip\n"
+    found, problems = read(write(tmp_path / "csv", {"metadata.csv": "\n".join([*lines, more])}))
+    assert problems == []
+    assert found.splits.tolist() == [0, 0, 1, 2]
+    row = {"file_name": "b.jpg", "color": "red"}
+    text = "".join(json.dumps({**row, "file_name": f"{split}.jpg", "split": split}) + "\n" for split in (None, "train", "val", "test"))
+    found, problems = read(write(tmp_path / "jsonl", {"metadata.jsonl": text}))
+    assert (problems, found.splits.tolist()) == ([], [0, 0, 1, 2])
 
 
 def test_a_root_file_without_a_split_column_takes_the_split_from_the_folders(tmp_path):
@@ -180,7 +197,6 @@ def test_only_val_is_lent_where_test_is_there(tmp_path):
         ("../../etc/passwd,train,red", "metadata.csv:3: '../../etc/passwd' leads out of the data set's folder"),
         ("/etc/passwd,train,red", "metadata.csv:3: '/etc/passwd' is an absolute path; paths are relative to the data set's folder"),
         ("b.jpg,training day,red", "metadata.csv:3: split 'training day', expected train, val, test, unlabeled"),
-        ("b.jpg,,red", "metadata.csv:3: split '', expected train, val, test, unlabeled"),
         ("a.jpg,train,red", "metadata.csv:3: a.jpg is listed twice, first in metadata.csv:2"),
         ("./a.jpg,train,red", "metadata.csv:3: ./a.jpg is listed twice, first in metadata.csv:2"),
         ("b.jpg,train", "metadata.csv:3: 2 cells, expected 3"),
