@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.protocol import NEGATIVE, POSITIVE, SPLITS, AttributeType, Schema
+from bench.protocol import NEGATIVE, POSITIVE, SPLITS, UNKNOWN, AttributeType, Schema
 from datasets import _stream, _tables
 from datasets._held_out import held_out
 from datasets._schema import Annotations, Problems, attribute_type, printable, unknown_labels
@@ -29,7 +29,9 @@ class Row:
 
 
 def annotate(rows: Sequence[Row], described: Mapping[str, dict[str, Any]] | None, only: Sequence[str], problems: Problems) -> Annotations:
-    """What rows say. described: the types as attributes.json gives them, None without that file; only: as in read."""
+    """What rows say. described: the types as attributes.json gives them, None without that file; only: as in read.
+
+    A training image without any label is unlabelled."""
     if not any(row.split == "train" for row in rows):
         advice = (
             f"the first problem: {problems.found[0]}"
@@ -48,9 +50,24 @@ def annotate(rows: Sequence[Row], described: Mapping[str, dict[str, Any]] | None
     where_file = np.array([number[row.file] for row in rows], np.int16)
     where_line = np.array([row.line for row in rows], np.int32)
     paths = [row.path for row in rows]
-    splits = held_out(paths, np.array([SPLITS.index(row.split) for row in rows], np.int8))
+    splits = np.array([SPLITS.index(row.split) for row in rows], np.int8)
     found = Annotations(schema, paths, splits, labels, files, where_file, where_line)
-    return found if whole.all() else found.take(np.flatnonzero(whole))
+    found = found if whole.all() else found.take(np.flatnonzero(whole))
+    splits = _without_labels(found, problems)
+    return replace(found, splits=held_out(found.paths, splits))
+
+
+def _without_labels(found: Annotations, problems: Problems) -> np.ndarray:
+    """The splits, in which training images without any label are unlabelled."""
+    train, splits = SPLITS.index("train"), found.splits.copy()
+    known = np.zeros(len(found), bool)
+    for labels in found.labels.values():
+        known |= (labels != UNKNOWN).any(axis=1)
+    splits[(splits == train) & ~known] = SPLITS.index("unlabeled")
+    if not (splits == train).any():
+        advice = f"; the first problem: {problems.found[0]}" if problems.found else ""
+        problems.fatal(".", 0, f"no training images with a label{advice}")
+    return splits
 
 
 def described(root: Path, problems: Problems) -> dict[str, dict[str, Any]] | None:

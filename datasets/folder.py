@@ -3,7 +3,8 @@
 - `train/`, `val/`, `test/` and `unlabeled/` (also valid, validation, dev, unlabelled), each with `metadata.csv`, `.jsonl` or `.parquet`:
   `file_name`, relative to that folder, and a column an attribute type. Or one such file at the root, paths relative to the root, with a
   `split` column (or all of them in folders of splits). Where both are there, the files in the folders count and the root's does not. `unlabeled/` needs no metadata.
-- `|` joins several values; an empty cell is "not annotated"; a lone `|` says that none of a multi type's values holds.
+- `|` joins several values; an empty cell is "not annotated"; a lone `|` says that none of a multi type's values holds. An image of `train`
+  without any label is unlabelled.
 - `attributes.json`, optional: `{"attribute_types": {"<type>": {"kind": "single" or "multi", "values": [...], "column": "<column>"}}}`.
   Without it every column is a type, multi if any cell holds `|`; a column whose values hardly repeat (an id, a caption) is left out.
 - Without metadata, `<split>/<class>/*.jpg` or `<class>/*.jpg` is read as one exclusive type named `class`.

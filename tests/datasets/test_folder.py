@@ -166,6 +166,23 @@ def test_unlabeled_needs_no_metadata_and_shows_no_labels(tmp_path):
     assert rows(found)["unlabeled/x.jpg"] == (3, {"color": None, "style": None})
 
 
+def test_training_images_without_any_label_are_unlabelled_and_never_lent(tmp_path):
+    lines = "".join(f"{i}.jpg,{i % 2 if i < 20 else ''},{'|' if i == 20 else ''}\n" for i in range(60)) + "more.jpg,1,boho\n"
+    found, problems = read(write(tmp_path / "lent", {"metadata.csv": "file_name,color,style\n" + lines}))
+    assert problems == []
+    assert [(found.splits == index).sum() for index in range(4)] == [16, 3, 3, 39]
+    assert {int(found.splits[found.paths.index(f"{i}.jpg")]) for i in range(21, 60)} == {3}
+    lines = "a.jpg,train,red\nb.jpg,train,\nc.jpg,val,\nd.jpg,test,red\n"
+    found, _ = read(write(tmp_path / "given", {"metadata.csv": "file_name,split,color\n" + lines}))
+    assert found.splits.tolist() == [0, 3, 1, 2]
+
+
+def test_labels_in_other_splits_alone_are_refused(tmp_path):
+    lines = "a.jpg,train,\nc.jpg,val,red\nd.jpg,test,red\n"
+    with pytest.raises(BadDataError, match=r"^\.: no training images with a label$"):
+        read(write(tmp_path, {"metadata.csv": "file_name,split,color\n" + lines}))
+
+
 def test_a_folder_per_class(tmp_path):
     files = {f"{split}/{name}/{i}.jpg": "" for split in ("train", "val", "test") for name in ("dress", "shirt") for i in range(2)}
     found, problems = read(write(tmp_path, files))
