@@ -54,7 +54,7 @@ def annotate(rows: Sequence[Row], described: Mapping[str, dict[str, Any]] | None
     found = Annotations(schema, paths, splits, labels, files, where_file, where_line)
     found = found if whole.all() else found.take(np.flatnonzero(whole))
     splits = _without_labels(found, problems)
-    return replace(found, splits=held_out(found.paths, splits))
+    return replace(found, splits=held_out(found.paths, splits, problems))
 
 
 def _without_labels(found: Annotations, problems: Problems) -> np.ndarray:

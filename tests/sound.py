@@ -72,7 +72,7 @@ def _generic(column: str = "class") -> dict[str, bytes]:
 
 
 def _crowd() -> dict[str, bytes]:
-    rows = ("a.jpg,train,x,x,de", "b.jpg,train,y,x,fr", "c.jpg,val,y,y,fr", "d.jpg,train,y,y,fr", "")
+    rows = ("a.jpg,train,x,x,de", "b.jpg,train,y,x,fr", "c.jpg,val,y,y,fr", "d.jpg,train,y,y,fr", "e.jpg,test,x,x,de", "")
     return {"metadata.csv": "\n".join(["file_name,split,answer_1,answer_2,marketplace", *rows]).encode()}
 
 
@@ -83,6 +83,7 @@ def _folder() -> dict[str, bytes]:
 
 def _ficcy() -> dict[str, bytes]:
     rows = b"file_name,split,category,color,pattern,texture\na.jpg,train,tee,red,dot,\nb.jpg,train,dress,blue|red,,soft\nc.jpg,val,tee,,,\n"
+    rows += b"d.jpg,test,dress,,,\n"
     return {"metadata.csv": rows}
 
 

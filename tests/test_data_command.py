@@ -208,7 +208,7 @@ def test_a_row_at_fault_is_named_and_nothing_is_written_unless_it_may_be_left_ou
     (photos / "notes.txt").write_text("not a photo")
     (photos / "torn.jpg").write_bytes((photos / "red.jpg").read_bytes()[:300])
     table = tmp_path / "t.csv"
-    text = f"file_name,split,colour\nred.jpg,train,red\n{row}\ngreen.jpg,test,green\n"
+    text = f"file_name,split,colour\nred.jpg,train,red\n{row}\ngreen.jpg,test,green\nsub/blue.jpg,val,red\n"
     table.write_bytes(text.encode("utf-8", "surrogateescape"))
     assert data("import", photos, table, "--out", tmp_path / "out") == 1
     error = capsys.readouterr().err
@@ -220,8 +220,8 @@ def test_a_row_at_fault_is_named_and_nothing_is_written_unless_it_may_be_left_ou
     captured = capsys.readouterr()
     assert message in captured.err
     assert json.loads(captured.out)["left_out"] == 1
-    assert sorted(labels(open_dataset(f"folder:{tmp_path}/out", options(tmp_path)))) == ["photos/green.jpg", "photos/red.jpg"]
-    assert sorted(path.name for path in (tmp_path / "out" / "photos").iterdir()) == ["green.jpg", "red.jpg"]
+    assert sorted(labels(open_dataset(f"folder:{tmp_path}/out", options(tmp_path)))) == ["photos/green.jpg", "photos/red.jpg", "photos/sub/blue.jpg"]
+    assert sorted(path.name for path in (tmp_path / "out" / "photos").iterdir()) == ["green.jpg", "red.jpg", "sub"]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_table_that_cannot_be_read_on(tmp_path, data, photos, content, words, 
 def test_links_share_the_files_and_say_where_they_cannot(tmp_path, data, photos, monkeypatch, capsys):
     table = tmp_path / "t.csv"
     (photos / "inside.jpg").symlink_to(photos / "green.jpg")
-    table.write_text("file_name,colour\nred.jpg,red\ninside.jpg,green\n")
+    table.write_text("file_name,colour\nred.jpg,red\ninside.jpg,green\ngrey.jpg,grey\n")
     assert data("import", photos, table, "--out", tmp_path / "out", "--link") == 0
     assert os.path.samefile(tmp_path / "out" / "photos" / "red.jpg", photos / "red.jpg")
     assert os.path.samefile(tmp_path / "out" / "photos" / "inside.jpg", photos / "green.jpg")
@@ -342,7 +342,7 @@ def test_what_cannot_be_shown_is_said(tmp_path, small, data, photos, capsys):
     for words, code, text in (
         (["deepfashion", "--data", "real"], 1, "is missing under"),
         ([f"folder:{tmp_path}/none"], 1, "no such folder"),
-        ([f"folder:{photos}"], 1, "lie in no class folder"),
+        ([f"folder:{photos}"], 1, "too few to hold validation and test images out; the first problem: .: 3 images, such as"),
         (["deepfashion", "--count", "0"], 2, "--count 0 given, 1 or more expected"),
         (["deepfashion", "--out", "sheet.jpg"], 2, "a name that ends in .png expected"),
         (["deepfashon"], 2, "did you mean 'deepfashion'"),

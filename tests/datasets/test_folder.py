@@ -201,6 +201,17 @@ def test_missing_val_and_test_are_lent_by_train(tmp_path):
     assert keys[splits == 1].max() < keys[splits == 0].min() <= keys[splits == 0].max() < keys[splits == 2].min()
 
 
+@pytest.mark.parametrize(("num", "given"), [(1, ""), (2, ""), (1, "t.jpg,test,red\n"), (1, "v.jpg,val,red\n")])
+def test_too_few_images_to_hold_some_out_are_refused(tmp_path, num, given):
+    table = "file_name,split,color\n" + "".join(f"{i}.jpg,train,red\n" for i in range(num)) + given
+    with pytest.raises(BadDataError) as caught:
+        read(write(tmp_path, {"metadata.csv": table}))
+    wanted, least = {"": ("validation and test", 3), "t": ("validation", 2), "v": ("test", 2)}[given[:1]]
+    assert str(caught.value) == f".: {num} labelled training images are too few to hold {wanted} images out; label {least} or more"
+    found, _ = read(write(tmp_path, {"metadata.csv": f"{table}" + "".join(f"more{i}.jpg,train,red\n" for i in range(least - num))}))
+    assert sorted(found.splits.tolist())[:3] == [0, 1, 2]
+
+
 def test_only_val_is_lent_where_test_is_there(tmp_path):
     lines = "".join(f"{i}.jpg,{'test' if i < 10 else 'train'},{i % 2}\n" for i in range(50))
     found, _ = read(write(tmp_path, {"metadata.csv": "file_name,split,color\n" + lines}))
@@ -241,7 +252,8 @@ def test_a_damaged_row_is_named_and_left_out(tmp_path, line, message):
 )
 def test_a_damaged_line_of_jsonl(tmp_path, line, message):
     good = json.dumps({"file_name": "a.jpg", "color": "red"})
-    _, problems = read(write(tmp_path, {"train/metadata.jsonl": f"{good}\n{line}\n"}))
+    others = {f"{split}/metadata.jsonl": good for split in ("val", "test")}
+    _, problems = read(write(tmp_path, {"train/metadata.jsonl": f"{good}\n{line}\n", **others}))
     assert len(problems) == 1
     assert problems[0].startswith(message)
 
@@ -280,16 +292,17 @@ def test_what_ends_reading(tmp_path, files, message):
 
 
 def test_loose_images_beside_class_folders(tmp_path):
-    _, problems = read(write(tmp_path, {"train/dress/1.jpg": "", "train/2.jpg": ""}))
+    files = {f"{split}/dress/1.jpg": "" for split in ("train", "val", "test")}
+    _, problems = read(write(tmp_path, {**files, "train/2.jpg": ""}))
     assert problems == ["train: 1 images, such as train/2.jpg, lie in no class folder; describe them in metadata.csv"]
 
 
 def test_a_class_folder_that_leads_elsewhere_is_not_entered(tmp_path):
-    write(tmp_path, {"secret/x.jpg": "", "data/train/dress/1.jpg": ""})
+    write(tmp_path, {"secret/x.jpg": "", **{f"data/{split}/dress/1.jpg": "" for split in ("train", "val", "test")}})
     (tmp_path / "data/train/shirt").symlink_to(tmp_path / "secret")
     found, problems = read(tmp_path / "data")
     assert problems == ["train/shirt: leads out of the data set's folder through a symbolic link; put the files themselves there"]
-    assert found.paths == ["train/dress/1.jpg"]
+    assert found.paths == ["test/dress/1.jpg", "train/dress/1.jpg", "val/dress/1.jpg"]
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
