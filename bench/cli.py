@@ -270,6 +270,7 @@ def _add_data_command(commands: argparse._SubParsersAction) -> None:
     imported.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
     imported.add_argument("--file-column", default="file_name", metavar="NAME", help="names the photo (default %(default)s)")
     imported.add_argument("--columns", metavar="LIST", help="attribute types to take (default: all columns whose values repeat)")
+    imported.add_argument("--group-column", default="", metavar="NAME", help="photos that share its value stay in one split")
     imported.add_argument("--link", action="store_true", help="hard links instead of copies")
     imported.add_argument("--on-bad-data", choices=("error", "skip"), default="error", help="damaged rows and photos (default %(default)s)")
     imported.add_argument("--json", action="store_true", help="print JSON")

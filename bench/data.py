@@ -49,6 +49,7 @@ def _import(options: argparse.Namespace) -> int:
             problems,
             file_column=options.file_column,
             columns=columns,
+            group=options.group_column,
             link=options.link,
             skip=options.on_bad_data == "skip",
         )

@@ -28,10 +28,18 @@ class Row:
     cells: dict[str, str]
 
 
-def annotate(rows: Sequence[Row], described: Mapping[str, dict[str, Any]] | None, only: Sequence[str], problems: Problems) -> Annotations:
-    """What rows say. described: the types as attributes.json gives them, None without that file; only: as in read.
+@dataclass(frozen=True)
+class Described:
+    """What attributes.json says: type -> its kind, values and column, None where they are to be inferred; and the column that groups."""
 
-    A training image without any label is unlabelled."""
+    types: Mapping[str, dict[str, Any]] | None = None
+    group: str = ""
+
+
+def annotate(rows: Sequence[Row], said: Described, only: Sequence[str], problems: Problems) -> Annotations:
+    """What rows say. only: as in read.
+
+    A training image without any label is unlabelled. What is held out of train for want of val or test leaves no group in two splits."""
     if not any(row.split == "train" for row in rows):
         advice = (
             f"the first problem: {problems.found[0]}"
@@ -39,7 +47,7 @@ def annotate(rows: Sequence[Row], described: Mapping[str, dict[str, Any]] | None
             else "add train/metadata.csv, or a split column with 'train' to metadata.csv"
         )
         problems.fatal(".", 0, f"no training images; {advice}")
-    kinds, columns = _types(described, rows, only, problems)
+    kinds, columns = _types(said, rows, only, problems)
     schema = Schema(tuple(kinds))
     labels = unknown_labels(schema, len(rows))
     whole = np.ones(len(rows), bool)
@@ -54,7 +62,10 @@ def annotate(rows: Sequence[Row], described: Mapping[str, dict[str, Any]] | None
     found = Annotations(schema, paths, splits, labels, files, where_file, where_line)
     found = found if whole.all() else found.take(np.flatnonzero(whole))
     splits = _without_labels(found, problems)
-    return replace(found, splits=held_out(found.paths, splits, problems))
+    if not said.group:
+        return replace(found, splits=held_out(found.paths, splits, problems))
+    groups = [rows[place].cells.get(said.group) or rows[place].path for place in np.flatnonzero(whole).tolist()]
+    return replace(found, splits=held_out(groups, splits, problems, f"groups of {said.group!r}"))
 
 
 def _without_labels(found: Annotations, problems: Problems) -> np.ndarray:
@@ -70,11 +81,18 @@ def _without_labels(found: Annotations, problems: Problems) -> np.ndarray:
     return splits
 
 
-def described(root: Path, problems: Problems) -> dict[str, dict[str, Any]] | None:
-    """type -> kind, values and column as attributes.json gives them; None without that file."""
+def described(root: Path, problems: Problems) -> Described:
+    """What attributes.json says, nothing without that file."""
     if not (root / "attributes.json").is_file():
-        return None
+        return Described()
     found = _stream.whole(root, "attributes.json", problems)
+    group = ""
+    if isinstance(found, dict) and ("attribute_types" in found or isinstance(found.get("group"), str)):
+        group = found.pop("group", "")
+        if not isinstance(group, str):
+            problems.fatal("attributes.json", 0, f"group is {group!r}, expected the name of a column")
+        if not found:
+            return Described(None, printable(group))
     types = found.get("attribute_types", found) if isinstance(found, dict) else None
     if not isinstance(types, dict) or not all(isinstance(facts, dict) for facts in types.values()):
         problems.fatal("attributes.json", 0, 'expected {"attribute_types": {"<type>": {"kind": "single", "values": [...]}}}')
@@ -84,17 +102,18 @@ def described(root: Path, problems: Problems) -> dict[str, dict[str, Any]] | Non
             problems.fatal("attributes.json", 0, f"type {name!r} has kind {facts['kind']!r}, expected 'single' or 'multi'")
         if not isinstance(facts.get("values", []), list):
             problems.fatal("attributes.json", 0, f"type {name!r} has values {facts['values']!r}, expected a list")
-    return types
+    return Described(types, printable(group))
 
 
-def _types(
-    described: Mapping[str, dict[str, Any]] | None, rows: Sequence[Row], only: Sequence[str], problems: Problems
-) -> tuple[list[AttributeType], dict[str, str]]:
+def _types(said: Described, rows: Sequence[Row], only: Sequence[str], problems: Problems) -> tuple[list[AttributeType], dict[str, str]]:
     """The attribute types, and the column of each."""
+    described = said.types
     said_by = "." if described is None else "attributes.json"
     names = dict.fromkeys(column for row in rows for column in row.cells if column not in _tables.RESERVED)
+    if said.group and said.group not in names:
+        problems.fatal("attributes.json", 0, f"group is column {said.group!r}, but there are {', '.join(names) or 'none'}")
     if described is None:
-        described = {name: {} for name in names if only or _repeats([row.cells.get(name, "") for row in rows])}
+        described = {name: {} for name in names if only or (name != said.group and _repeats([row.cells.get(name, "") for row in rows]))}
     kinds, columns = [], {}
     for name, facts in ({name: described.get(name, {}) for name in only} if only else described).items():
         columns[name] = printable(str(facts.get("column", name)))

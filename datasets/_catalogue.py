@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.protocol import BadDataError
-from datasets import _imagefolder, _tables
+from datasets import _annotate, _imagefolder, _tables
 from datasets._files import ImageFiles
 from datasets._imagefolder import Row
 from datasets._images import damaged
@@ -31,18 +31,21 @@ def import_catalogue(
     *,
     file_column: str = "file_name",
     columns: Sequence[str] = (),
+    group: str = "",
     link: bool = False,
     skip: bool = False,
 ) -> Annotations:
     """Writes out/photos, out/metadata.csv and out/attributes.json, all or nothing, and returns what they say.
 
     photos: the folder to which the table's paths are relative; nothing outside it is read. problems: gets every row and photo at fault,
-    by the table's lines. columns: the attribute types; where it is empty, every column that looks like one. link: hard links instead of
+    by the table's lines. columns: the attribute types; where it is empty, every column that looks like one. group: the column whose values
+    stay in one split each, no type unless columns names it. link: hard links instead of
     copies. skip: leave rows at fault out. Raises BadDataError where there are any otherwise, or nothing is left; FileExistsError for an
     out that is in use, OSError where a photo cannot be copied or linked."""
+    said = _annotate.Described(None, group)
     with new_folder(out) as folder:
         rows = list(_imagefolder.unique(_imagefolder.listed(_lines(table, file_column, problems), table.name, problems), problems))
-        annotations = _imagefolder.annotate([_moved(row) for row in rows], None, columns, problems)
+        annotations = _imagefolder.annotate([_moved(row) for row in rows], said, columns, problems)
         good = {row.line for row in rows}
         for problem in damaged(photos, replace(annotations, paths=[row.path for row in rows])):
             problems.add(problem.file, problem.line, problem.message)
@@ -50,8 +53,8 @@ def import_catalogue(
         if problems.count and not skip:
             raise BadDataError(f"{table}: {problems.count} rows at fault")
         rows = [row for row in rows if row.line in good]
-        annotations = _imagefolder.annotate([_moved(row) for row in rows], None, columns, problems)
-        _describe(folder, rows, annotations)
+        annotations = _imagefolder.annotate([_moved(row) for row in rows], said, columns, problems)
+        _describe(folder, rows, annotations, group)
         _place(ImageFiles(photos), folder / PHOTOS, rows, link)
     return annotations
 
@@ -76,9 +79,10 @@ def _moved(row: Row) -> Row:
     return replace(row, path=f"{PHOTOS}/{row.path}")
 
 
-def _describe(folder: Path, rows: Sequence[Row], annotations: Annotations) -> None:
-    """metadata.csv with the columns that are types, and attributes.json with their kinds and classes, so that nothing is inferred again."""
-    names = annotations.schema.names
+def _describe(folder: Path, rows: Sequence[Row], annotations: Annotations, group: str) -> None:
+    """metadata.csv with the columns that are types and the one that groups, and attributes.json with kinds and classes, so that nothing is
+    inferred again."""
+    names = list(dict.fromkeys([*annotations.schema.names, *([group] if group else [])]))
     splits = any("split" in row.cells or row.split != "train" for row in rows)
     with open(folder / "metadata.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -87,7 +91,8 @@ def _describe(folder: Path, rows: Sequence[Row], annotations: Annotations) -> No
             cells = [row.cells.get(name, "") for name in names]
             writer.writerow([_moved(row).path, *([row.split] if splits else []), *cells])
     types = {kind.name: {"kind": "single" if kind.exclusive else "multi", "values": kind.classes} for kind in annotations.schema}
-    (folder / "attributes.json").write_text(json.dumps({"attribute_types": types}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    facts = {**({"group": group} if group else {}), "attribute_types": types}
+    (folder / "attributes.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def _place(files: ImageFiles, folder: Path, rows: Sequence[Row], link: bool) -> None:

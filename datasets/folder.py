@@ -2,13 +2,16 @@
 
 - `train/`, `val/`, `test/` and `unlabeled/` (also valid, validation, dev, unlabelled), each with `metadata.csv`, `.jsonl` or `.parquet`:
   `file_name`, relative to that folder, and a column an attribute type. Or one such file at the root, paths relative to the root, with a
-  `split` column (or all of them in folders of splits). Where both are there, the files in the folders count and the root's does not. `unlabeled/` needs no metadata.
+  `split` column (or all of them in folders of splits). Where both are there, the files in the folders count and the root's does not.
+  `unlabeled/` needs no metadata.
 - `|` joins several values; an empty cell is "not annotated"; a lone `|` says that none of a multi type's values holds. An image of `train`
   without any label is unlabelled.
-- `attributes.json`, optional: `{"attribute_types": {"<type>": {"kind": "single" or "multi", "values": [...], "column": "<column>"}}}`.
-  Without it every column is a type, multi if any cell holds `|`; a column whose values hardly repeat (an id, a caption) is left out.
+- `attributes.json`, optional: `{"group": "<column>", "attribute_types": {"<type>": {"kind": "single" or "multi", "values": [...], "column":
+  "<column>"}}}`. Without types every column but `group` is one, multi if any cell holds `|`; a column whose values hardly repeat (an id, a
+  caption) is left out.
 - Without metadata, `<split>/<class>/*.jpg` or `<class>/*.jpg` is read as one exclusive type named `class`.
-- A catalogue without `val` lends it the 15 % of `train` whose paths hash lowest, one without `test` the 15 % that hash highest."""
+- A catalogue without `val` lends it the 15 % of `train` whose paths hash lowest, one without `test` the 15 % that hash highest. Images that
+  share a value of `group` go together."""
 
 from __future__ import annotations
 

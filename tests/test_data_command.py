@@ -186,6 +186,29 @@ def test_the_column_that_is_named_wins_over_one_called_file_name(tmp_path, data,
     assert opened.schema.names == ("colour",)
 
 
+def test_photos_of_a_group_stay_together_after_an_import(tmp_path, data, capsys):
+    root = tmp_path / "many"
+    root.mkdir()
+    rows = []
+    for number in range(40):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(root / f"{number}.png")
+        rows.append(f"{number}.png,item {number // 2},{'red' if number % 3 else 'blue'}\n")
+    (tmp_path / "t.csv").write_text("file_name,sku,colour\n" + "".join(rows))
+    words = ("import", root, tmp_path / "t.csv", "--out", tmp_path / "out", "--group-column")
+    assert data(*words, "item") == 1
+    assert "group is column 'item', but there are sku, colour" in capsys.readouterr().err
+    assert data(*words, "sku") == 0
+    assert (tmp_path / "out" / "metadata.csv").read_text().splitlines()[0] == "file_name,colour,sku"
+    assert json.loads((tmp_path / "out" / "attributes.json").read_text())["group"] == "sku"
+    opened = open_dataset(f"folder:{tmp_path}/out", options(tmp_path))
+    assert opened.schema.names == ("colour",)
+    splits = {}
+    for path, split in zip(opened.annotations.paths, opened.annotations.splits.tolist(), strict=True):
+        splits.setdefault(int(path.removeprefix("photos/").removesuffix(".png")) // 2, set()).add(split)
+    assert all(len(found) == 1 for found in splits.values())
+    assert set().union(*splits.values()) == {0, 1, 2}
+
+
 BAD_ROWS = {
     "../secret.jpg,train,red": "t.csv:3: '../secret.jpg' leads out of the data set's folder",
     "/etc/passwd,train,red": "t.csv:3: '/etc/passwd' is an absolute path",
@@ -220,7 +243,8 @@ def test_a_row_at_fault_is_named_and_nothing_is_written_unless_it_may_be_left_ou
     captured = capsys.readouterr()
     assert message in captured.err
     assert json.loads(captured.out)["left_out"] == 1
-    assert sorted(labels(open_dataset(f"folder:{tmp_path}/out", options(tmp_path)))) == ["photos/green.jpg", "photos/red.jpg", "photos/sub/blue.jpg"]
+    opened = open_dataset(f"folder:{tmp_path}/out", options(tmp_path))
+    assert sorted(opened.annotations.paths) == ["photos/green.jpg", "photos/red.jpg", "photos/sub/blue.jpg"]
     assert sorted(path.name for path in (tmp_path / "out" / "photos").iterdir()) == ["green.jpg", "red.jpg", "sub"]
 
 

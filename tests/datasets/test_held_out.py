@@ -1,0 +1,108 @@
+"""What is held out of train for want of val or test, in whole groups."""
+
+import json
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.protocol import BadDataError
+from datasets import folder as loader
+from datasets._held_out import HELD_OUT, held_out
+from datasets._schema import Problems, image_keys
+
+TRAIN, VAL, TEST = range(3)
+
+
+def read(root, rows, described):
+    """Splits by path, and the schema, of a table whose rows are file_name, sku, colour."""
+    root.mkdir(exist_ok=True)
+    (root / "metadata.csv").write_text("file_name,sku,colour\n" + "".join(f"{','.join(row)}\n" for row in rows))
+    (root / "attributes.json").write_text(json.dumps(described))
+    problems = Problems()
+    found = loader.read(root, problems)
+    assert problems.count == 0
+    return dict(zip(found.paths, found.splits.tolist(), strict=True)), found.schema
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        {"group": "sku"},
+        {"group": "sku", "attribute_types": {"colour": {"kind": "single"}}},
+        {"group": "sku", "colour": {"kind": "single"}},
+    ],
+)
+def test_photos_of_one_item_stay_in_one_split(tmp_path, described):
+    rows = [(f"{i}.jpg", f"item {i // 4}" if i < 160 else "", "red" if i % 3 else "blue") for i in range(200)]
+    splits, schema = read(tmp_path / "a", rows, described)
+    assert schema.names == ("colour",)
+    by_group = defaultdict(set)
+    for path, sku, _ in rows:
+        by_group[sku or path].add(splits[path])
+    assert all(len(found) == 1 for found in by_group.values())
+    counts = np.bincount(list(splits.values()), minlength=3)
+    assert np.abs(counts[[VAL, TEST]] - HELD_OUT * 200).max() <= 2
+    moved, _ = read(tmp_path / "b", [(f"again/{path}" if sku else path, sku, colour) for path, sku, colour in rows], described)
+    assert {moved[f"again/{path}" if sku else path] == splits[path] for path, sku, _ in rows} == {True}  # the value is hashed, not the path
+
+
+def test_a_type_may_still_be_called_group(tmp_path):
+    rows = [(f"{i}.jpg", f"item {i // 4}", "red" if i % 3 else "blue") for i in range(20)]
+    _, schema = read(tmp_path, rows, {"group": {"kind": "single", "column": "colour"}})
+    assert schema.names == ("group",)
+
+
+@pytest.mark.parametrize(
+    ("described", "message"),
+    [
+        ({"group": "item"}, "attributes.json: group is column 'item', but there are sku, colour"),
+        ({"group": 3, "attribute_types": {"colour": {}}}, "attributes.json: group is 3, expected the name of a column"),
+        (
+            {"group": "colour", "attribute_types": {"sku": {}}},
+            ".: 2 labelled training groups of 'colour' are too few to hold validation and test",
+        ),
+    ],
+)
+def test_groups_that_cannot_serve(tmp_path, described, message):
+    rows = [(f"{i}.jpg", f"item {i // 4}", "red" if i % 3 else "blue") for i in range(20)]
+    with pytest.raises(BadDataError) as caught:
+        read(tmp_path, rows, described)
+    assert str(caught.value).startswith(message)
+
+
+@given(st.lists(st.integers(0, 40), min_size=3, max_size=120), st.sets(st.sampled_from([VAL, TEST])))
+def test_whole_groups_near_the_share(groups, given):
+    units = [f"group {group}" for group in groups] + [f"given {split}" for split in given]
+    before = np.array([TRAIN] * len(groups) + sorted(given), np.int8)
+    absent = {VAL, TEST} - given
+    if len(set(groups)) <= len(absent):
+        with pytest.raises(BadDataError, match="too few to hold") if absent else pytest.raises(AssertionError):
+            held_out(units, before.copy(), Problems())
+            raise AssertionError
+        return
+    after = held_out(units, before.copy(), Problems())
+    where = defaultdict(set)
+    for unit, split in zip(units, after.tolist(), strict=True):
+        where[unit].add(split)
+    assert all(len(found) == 1 for found in where.values())
+    assert set(after.tolist()) >= {TRAIN, VAL, TEST} - given
+    largest = max(groups.count(group) for group in groups)
+    for split in absent:
+        assert (after == split).sum() <= max(HELD_OUT * len(groups) + largest, 1)
+
+
+def test_single_images_are_taken_by_their_hash_as_ever():
+    paths = [f"{i}.jpg" for i in range(101)]
+    order = np.argsort(image_keys(paths))
+    found = held_out(paths, np.zeros(101, np.int8), Problems())
+    assert found[order].tolist() == [VAL] * 15 + [TRAIN] * 71 + [TEST] * 15
+
+
+def test_a_group_that_is_too_large_is_passed_over():
+    units = ["large"] * 80 + [f"{i}.jpg" for i in range(20)]
+    found = held_out(units, np.zeros(100, np.int8), Problems())
+    assert set(found[:80].tolist()) == {TRAIN}
+    assert np.bincount(found).tolist()[1] == 15
