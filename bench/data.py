@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench import registry
@@ -61,6 +61,7 @@ def _import(options: argparse.Namespace) -> int:
         advice = "; --link needs both on one file system" if options.link and not isinstance(error, FileExistsError) else ""
         raise UsageError(f"{error}{advice}") from error
     _show_problems(problems)
+    _say_ignored(annotations.ignored)
     summary = registry.load_part("datasets._show").summarize(annotations) | {"left_out": problems.count, "path": str(options.out)}
     if options.json:
         print(json.dumps(summary, indent=1))
@@ -88,6 +89,7 @@ def _show(options: argparse.Namespace) -> int:
         print(json.dumps(summary, indent=1))
     else:
         print(f"{opened.name} ({opened.source}): {_text(summary)}")
+    _say_ignored(opened.annotations.ignored)
     if options.out:
         sheet, faults = part.contact_sheet(opened, options.split or "", options.count)
         with replacing(options.out) as path:
@@ -103,6 +105,11 @@ def _show_problems(problems: Any) -> None:
         print(problem, file=sys.stderr)
     if problems.count > _SHOWN:
         print(f"and {problems.count - _SHOWN} more", file=sys.stderr)
+
+
+def _say_ignored(ignored: Sequence[str]) -> None:
+    for note in registry.load_part("datasets._notes").left_out(ignored):
+        print(note, file=sys.stderr)
 
 
 def _text(summary: Mapping[str, Any]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from bench import registry
 from bench.cli import FAILED, OK
-from bench.protocol import DataOptions
+from bench.protocol import BadDataError, DataOptions, NoDataError
 from bench.run import check_dataset_name, choose_preset
 
 _SHOWN = 50  # problems printed a data set; the rest is counted
@@ -24,8 +25,18 @@ def command(options: argparse.Namespace) -> int:
             print(f"{name}: {problem}")
         if len(problems) > _SHOWN:
             print(f"{name}: and {len(problems) - _SHOWN} more")
-        for note in part.absent(name, data):
+        for note in (*part.absent(name, data), *_notes(name, data)):
             print(f"{name}: {note}")
         print(f"{name}: {'ok' if not problems else f'{len(problems)} problems'}")
         worst = FAILED if problems else worst
     return worst
+
+
+def _notes(name: str, options: DataOptions) -> list[str]:
+    """What is no fault; nothing of a data set that cannot be opened at all."""
+    try:
+        opened = registry.load_part("datasets._open").open_dataset(name, replace(options, on_bad_data="skip"))
+        found: list[str] = registry.load_part("datasets._notes").notes(opened)
+    except (NoDataError, BadDataError, OSError):
+        return []
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from datasets._held_out import held_out
 from datasets._schema import Annotations, Problems, attribute_type, printable, unknown_labels
 
 _FEW_ROWS = 50  # so few rows say nothing about whether values repeat
+_USES = 3  # of a value, on average: two photos an article make its number no type
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def annotate(rows: Sequence[Row], said: Described, only: Sequence[str], problems
             else "add train/metadata.csv, or a split column with 'train' to metadata.csv"
         )
         problems.fatal(".", 0, f"no training images; {advice}")
-    kinds, columns = _types(said, rows, only, problems)
+    kinds, columns, ignored = _types(said, rows, only, problems)
     schema = Schema(tuple(kinds))
     labels = unknown_labels(schema, len(rows))
     whole = np.ones(len(rows), bool)
@@ -59,7 +61,7 @@ def annotate(rows: Sequence[Row], said: Described, only: Sequence[str], problems
     where_line = np.array([row.line for row in rows], np.int32)
     paths = [row.path for row in rows]
     splits = np.array([SPLITS.index(row.split) for row in rows], np.int8)
-    found = Annotations(schema, paths, splits, labels, files, where_file, where_line)
+    found = Annotations(schema, paths, splits, labels, files, where_file, where_line, ignored=ignored)
     found = found if whole.all() else found.take(np.flatnonzero(whole))
     splits = _without_labels(found, problems)
     if not said.group:
@@ -105,15 +107,16 @@ def described(root: Path, problems: Problems) -> Described:
     return Described(types, printable(group))
 
 
-def _types(said: Described, rows: Sequence[Row], only: Sequence[str], problems: Problems) -> tuple[list[AttributeType], dict[str, str]]:
-    """The attribute types, and the column of each."""
-    described = said.types
-    said_by = "." if described is None else "attributes.json"
-    names = dict.fromkeys(column for row in rows for column in row.cells if column not in _tables.RESERVED)
+def _types(
+    said: Described, rows: Sequence[Row], only: Sequence[str], problems: Problems
+) -> tuple[list[AttributeType], dict[str, str], tuple[str, ...]]:
+    """The attribute types, the column of each, and the columns that inference has left out."""
+    said_by = "." if said.types is None else "attributes.json"
+    names = dict.fromkeys(column for row in rows for column in row.cells if column and column not in _tables.RESERVED)
     if said.group and said.group not in names:
         problems.fatal("attributes.json", 0, f"group is column {said.group!r}, but there are {', '.join(names) or 'none'}")
-    if described is None:
-        described = {name: {} for name in names if only or (name != said.group and _repeats([row.cells.get(name, "") for row in rows]))}
+    inferred, ignored = ([], ()) if only or said.types is not None else _inferred([name for name in names if name != said.group], rows)
+    described = {name: {} for name in inferred} if said.types is None else said.types
     kinds, columns = [], {}
     for name, facts in ({name: described.get(name, {}) for name in only} if only else described).items():
         columns[name] = printable(str(facts.get("column", name)))
@@ -126,12 +129,20 @@ def _types(said: Described, rows: Sequence[Row], only: Sequence[str], problems: 
             kinds.append(attribute_type(name, list(map(str, classes)), exclusive=not multi, file=said_by, problems=problems))
     if not kinds:
         problems.fatal(".", 0, f"no attribute types; metadata needs a column for each (there are {', '.join(names) or 'none'})")
-    return kinds, columns
+    return kinds, columns, ignored
 
 
-def _repeats(cells: Sequence[str]) -> bool:
-    filled = [cell for cell in cells if cell]
-    return bool(filled) and (len(filled) < _FEW_ROWS or len(set(filled)) <= len(filled) / 2)
+def _inferred(names: Sequence[str], rows: Sequence[Row]) -> tuple[list[str], tuple[str, ...]]:
+    """The columns that look like types, and what is to be said of the others."""
+    kept, ignored = [], []
+    for name in names:
+        cells = [cell for row in rows if (cell := row.cells.get(name, ""))]
+        uses = Counter(value for cell in cells for value in _values(cell))
+        if len(cells) < _FEW_ROWS or uses.total() >= _USES * len(uses):
+            kept.append(name)
+        else:
+            ignored.append(f"{name} ({len(uses)} values in {len(cells)} rows)")
+    return kept, tuple(ignored)
 
 
 def _values(cell: str) -> list[str]:

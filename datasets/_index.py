@@ -93,6 +93,7 @@ def read_annotations(index: Index) -> Annotations:
         boxes=array("boxes") if meta["boxes"] else None,
         folder=meta["folder"],
         landmarks=array("landmarks") if meta["landmarks"] else None,
+        ignored=tuple(meta["ignored"]),
     )
 
 
@@ -135,6 +136,7 @@ def _build(folder: Path, entry: registry.Entry, root: Path) -> None:
         "folder": found.folder,
         "boxes": found.boxes is not None,
         "landmarks": found.landmarks is not None,
+        "ignored": list(found.ignored),
         "sample": [found.paths[row] for row in sample_rows(len(found))],
         "problems": [(problem.file, problem.line, problem.message) for problem in problems.found],
         "num_problems": problems.count,

@@ -25,7 +25,8 @@ class Annotations:
     paths: as the lists spell them, relative to the folder `folder` of the data set's root. boxes: int32 (N, 4), half-open
     x1, y1, x2, y2 counted from 0; x2 <= x1 or y2 <= y1 means the whole image; None where no row has a box.
     landmarks: int32 (N, L, 3): 1 or 0 for visible or not, x and y in pixels of the whole image, counted from 0; None where there are none.
-    splits: int8 (N,), an index into SPLITS. labels: type -> int8 (N, C). where_file: int16 (N,) into files, where_line: int32 (N,)."""
+    splits: int8 (N,), an index into SPLITS. labels: type -> int8 (N, C). where_file: int16 (N,) into files, where_line: int32 (N,).
+    ignored: columns that might have been types and are not, to be told to a person; no part of the content."""
 
     schema: Schema
     paths: Sequence[str]
@@ -37,6 +38,7 @@ class Annotations:
     boxes: np.ndarray | None = None
     folder: str = ""
     landmarks: np.ndarray | None = None
+    ignored: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.splits)

@@ -20,7 +20,7 @@ _FONT_SIZE, _LETTERS = 11, 26  # letters of a caption that fit
 
 def summarize(annotations: Annotations, split: str = "") -> dict[str, Any]:
     """Images by split, and by type: classes, exclusive or not, labeled (images with a label), labels_per_image (of those), and the most
-    frequent classes with their counts. split: counts this one alone."""
+    frequent classes with their counts; and the columns that are no types. split: counts this one alone."""
     rows = _rows(annotations, split)
     counts = {name: int((annotations.splits[rows] == place).sum()) for place, name in enumerate(SPLITS)}
     types = []
@@ -38,7 +38,8 @@ def summarize(annotations: Annotations, split: str = "") -> dict[str, Any]:
                 "most_frequent": [[kind.classes[place], int(positives[place])] for place in order if positives[place]],
             }
         )
-    return {"images": len(rows), "splits": {name: count for name, count in counts.items() if count}, "types": types}
+    there = {name: count for name, count in counts.items() if count}
+    return {"images": len(rows), "splits": there, "types": types, "ignored": list(annotations.ignored)}
 
 
 def contact_sheet(opened: OpenDataset, split: str, count: int) -> tuple[Image.Image, list[str]]:

@@ -354,6 +354,25 @@ def test_a_photo_that_cannot_be_shown_is_named_and_the_others_are_shown(imported
     assert (np.abs(sheet - np.array(SHADES["sub/blue.jpg"])).max(axis=2) < 12).sum() == 80 * 160
 
 
+def test_columns_that_are_no_types_are_said(tmp_path, data, capsys):
+    root = catalogue(tmp_path / "mine", 60)
+    table = root / "metadata.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("".join(f"{line},{'sku' if number == 0 else number // 2}\n" for number, line in enumerate(lines)))
+    note = "left out: sku (31 values in 60 rows); attributes.json (or --columns of data import) makes them types"
+    for _ in range(2):  # the second time out of the index
+        assert data("show", f"folder:{root}", "--json") == 0
+        captured = capsys.readouterr()
+        assert captured.err.strip() == note
+        assert json.loads(captured.out)["ignored"] == ["sku (31 values in 60 rows)"]
+    assert data("import", root, table, "--out", tmp_path / "out") == 0
+    assert note in capsys.readouterr().err
+    assert main(["doctor", f"folder:{root}", "--cache", str(tmp_path / "cache")]) == 0
+    assert f"folder:{root}: {note}\n" in capsys.readouterr().out
+    assert data("show", f"folder:{tmp_path}/out") == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_stand_in_is_shown_as_what_it_is_and_cut_to_its_boxes(tmp_path, small, data, capsys):
     assert data("show", "deepfashion", "--out", tmp_path / "sheet.png", "--count", 4) == 0
     assert "deepfashion (synthetic): 20 images (12 train, 4 val, 4 test)" in capsys.readouterr().out

@@ -155,6 +155,26 @@ def test_columns_whose_values_hardly_repeat_are_left_out(tmp_path):
     assert found.schema.names == ("color",)
 
 
+def test_a_column_is_judged_by_the_values_and_not_by_how_they_combine(tmp_path):
+    tags = ["|".join(sorted(f"tag{i * k % 11}" for k in (1, 3, 7))) for i in range(60)]
+    assert len(set(tags)) <= 11
+    tags = [f"{tag}|{'abcdefghij'[i // 6]}" for i, tag in enumerate(tags)]
+    assert len(set(tags)) == 60
+    words = [f"word{i}|other{i}" for i in range(60)]
+    lines = "".join(f"{i},{i}.jpg,{tags[i]},sku {i // 2},{i // 3},{words[i]},,\n" for i in range(60))
+    found, problems = read(write(tmp_path, {"metadata.csv": ",file_name,tags,sku,shop,words,few,none\n" + lines}))
+    assert problems == []
+    assert [(kind.name, len(kind.classes), kind.exclusive) for kind in found.schema] == [("tags", 21, False), ("shop", 20, True)]
+    assert found.ignored == ("sku (30 values in 60 rows)", "words (120 values in 60 rows)")
+
+
+@pytest.mark.parametrize("facts", [{"sku": {}}, {"attribute_types": {"sku": {}}}])
+def test_attributes_json_makes_a_type_of_what_hardly_repeats(tmp_path, facts):
+    lines = "".join(f"{i}.jpg,sku {i // 2},{i // 6}\n" for i in range(60))
+    found, _ = read(write(tmp_path, {"metadata.csv": "file_name,sku,color\n" + lines, "attributes.json": json.dumps(facts)}))
+    assert (found.schema.names, found.ignored) == (("sku",), ())
+
+
 def test_unlabeled_needs_no_metadata_and_shows_no_labels(tmp_path):
     files = {**SPLIT_FILES, "unlabeled/x.jpg": "", "unlabeled/deep/y.PNG": "", "unlabeled/.z.jpg": "", "unlabeled/notes.txt": ""}
     found, problems = read(write(tmp_path, files))
