@@ -110,14 +110,14 @@ def plant(folder: Path, **sources: str) -> Path:
 
 
 def catalogue(folder: Path, num: int = 24) -> Path:
-    """A folder of photographs with a split column: grey squares of two shades, 32 px."""
+    """A folder of photographs with a split column: grey squares of two shades, 32 px, no two files alike."""
     from PIL import Image
 
     folder.mkdir(parents=True)
     rows = []
     for index in range(num):
         split = ("train", "train", "val", "test")[index % 4]
-        Image.new("RGB", (32, 32), (60 + 100 * (index % 3 == 0),) * 3).save(folder / f"{index}.jpg")
+        Image.new("RGB", (32, 32), (60 + 100 * (index % 3 == 0),) * 3).save(folder / f"{index}.jpg", comment=f"{index:04}")
         rows.append({"file_name": f"{index}.jpg", "split": split, "shade": "light" if index % 3 == 0 else "dark"})
     with (folder / "metadata.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
