@@ -80,6 +80,21 @@ class ImageFiles:
 
     def _spelled(self, path: str) -> str:
         """The path on the disk of an image, its folder resolved and inside the root."""
+        try:
+            return self._found(path)
+        except ImageError as failed:
+            there = path.replace("\\", "/")
+            if there == path or not self._is_file(there):
+                raise
+            raise ImageError(f"{path} is missing, but {there} is there: write / for \\ in the list") from failed
+
+    def _is_file(self, path: str) -> bool:
+        try:
+            return os.path.isfile(self._inside(os.path.realpath(self._found(path)), path))
+        except ImageError:
+            return False
+
+    def _found(self, path: str) -> str:
         if fault := path_fault(path):
             raise ImageError(fault)
         parent, name = os.path.split(path)

@@ -103,6 +103,20 @@ def test_missing(tree, path):
         ImageFiles(tree, "Img").read(path)
 
 
+def test_a_path_of_windows_says_what_to_write(tree, tmp_path):
+    (tree / "Img/img/away").symlink_to(tmp_path / "outside")
+    files = ImageFiles(tree, "Img")
+    with pytest.raises(ImageError) as caught:
+        files.read("img\\Item_A\\1.jpg")
+    assert str(caught.value) == "img\\Item_A\\1.jpg is missing, but img/Item_A/1.jpg is there: write / for \\ in the list"
+    for path in ("img\\Item_A\\9.jpg", "img\\away\\secret.jpg", "img\\Item_A"):
+        with pytest.raises(ImageError) as caught:
+            files.read(path)
+        assert str(caught.value) == f"{path} is missing; fetch the images again, or take the line out of the list"
+    (tree / "Img/img\\Item_A\\1.jpg").write_bytes(b"two")
+    assert ImageFiles(tree, "Img").read("img\\Item_A\\1.jpg") == b"two"
+
+
 def test_unreadable(tree, monkeypatch):
     def denied(name, flags):
         raise PermissionError(13, "Permission denied")
