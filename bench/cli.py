@@ -266,7 +266,7 @@ def _add_data_command(commands: argparse._SubParsersAction) -> None:
     _add_places(render)
     imported = _add(actions, "import", "data", "Make a catalogue for folder:DIR of photos and a table that lies or looks otherwise.")
     imported.add_argument("photos", type=Path, metavar="PHOTOS", help="the folder to which the table's paths are relative")
-    imported.add_argument("table", type=Path, metavar="TABLE", help="CSV, or TSV by its name, in UTF-8: a column an attribute type")
+    imported.add_argument("table", type=Path, metavar="TABLE", help="CSV or TSV in UTF-8: a column an attribute type")
     imported.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
     imported.add_argument("--file-column", default="file_name", metavar="NAME", help="names the photo (default %(default)s)")
     imported.add_argument("--columns", metavar="LIST", help="attribute types to take (default: all columns whose values repeat)")

@@ -55,7 +55,8 @@ def _import(options: argparse.Namespace) -> int:
         )
     except BadDataError:
         _show_problems(problems)
-        print(f"nothing was written; mend {options.table}, or leave these rows out with --on-bad-data skip", file=sys.stderr)
+        advice = "" if problems.ended else ", or leave these rows out with --on-bad-data skip"
+        print(f"nothing was written; mend {options.table}{advice}", file=sys.stderr)
         return FAILED
     except OSError as error:
         advice = "; --link needs both on one file system" if options.link and not isinstance(error, FileExistsError) else ""

@@ -16,7 +16,7 @@ from datasets._files import ImageFiles
 from datasets._imagefolder import Row
 from datasets._images import damaged
 from datasets._once import new_folder
-from datasets._schema import Annotations, Problems, printable
+from datasets._schema import Annotations, Problems
 
 PHOTOS = "photos"  # the folder of the catalogue that holds the photos; it is the name of no split
 _TABS = (".tsv", ".tab")
@@ -60,16 +60,12 @@ def import_catalogue(
 
 
 def _lines(table: Path, file_column: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
-    """The table's rows as metadata.csv would have them."""
-    with open(table, "rb") as file:
-        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-            problems.fatal(table.name, 1, "is UTF-16; save the table as UTF-8")
-    delimiter = "\t" if table.suffix.lower() in _TABS else ","
+    """The table's rows as metadata.csv would have them: | joins values, and ; where it does not part columns."""
+    delimiter = "\t" if table.suffix.lower() in _TABS else _tables.parted_by(table)
     found = _tables.delimited(table, table.name, problems, delimiter=delimiter, file_column=file_column, advice=_ADVICE)
-    for line, cells in _tables.named(found, table.name, problems):
-        text = "".join([*cells, *cells.values()])
-        if printable(text) != text:
-            problems.add(table.name, line, "is no UTF-8; save the table as UTF-8")
+    for line, cells in _tables.sound(found, table.name, problems):
+        if delimiter == ";":
+            yield line, cells
         else:
             yield line, {name: cell if name == "file_name" else cell.replace(";", _tables.SEPARATOR) for name, cell in cells.items()}
 
@@ -84,7 +80,7 @@ def _describe(folder: Path, rows: Sequence[Row], annotations: Annotations, group
     inferred again."""
     names = list(dict.fromkeys([*annotations.schema.names, *([group] if group else [])]))
     splits = any("split" in row.cells or row.split != "train" for row in rows)
-    with open(folder / "metadata.csv", "w", encoding="utf-8", newline="") as file:
+    with open(folder / "metadata.csv", "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["file_name", *(["split"] if splits else []), *names])
         for row in rows:

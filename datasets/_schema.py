@@ -67,6 +67,7 @@ class Problems:
     def __init__(self) -> None:
         self.found: list[Problem] = []
         self.count = 0
+        self.ended = False  # whether reading was given up
 
     def add(self, file: str, line: int, message: str) -> None:
         """Notes a problem that costs one row, or none."""
@@ -76,7 +77,7 @@ class Problems:
 
     def fatal(self, file: str, line: int, message: str) -> NoReturn:
         """Gives up: nothing sensible can be read on. Raises BadDataError."""
-        self.count += 1
+        self.count, self.ended = self.count + 1, True
         self.found.append(Problem(printable(file), line, printable(message)))
         raise BadDataError(str(self.found[-1]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import math
@@ -14,6 +15,8 @@ from datasets._schema import Problems, printable
 RESERVED = ("file_name", "split")  # columns that are no attribute types
 NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 SEPARATOR = "|"
+_NO_UTF8 = "is no UTF-8; save the table as UTF-8"
+_LONGEST = 2**20  # characters of a first line that are looked at
 
 
 def find(folder: Path) -> Path | None:
@@ -26,30 +29,36 @@ def rows(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dict[
 
     Cells but file_name are text that any terminal takes."""
     reader = {".csv": delimited, ".jsonl": _jsonl, ".parquet": _parquet}[path.suffix]
-    for line, cells in named(reader(path, name, problems), name, problems):
-        yield line, {printable(column): cell if column == "file_name" else printable(cell) for column, cell in cells.items()}
+    yield from sound(reader(path, name, problems), name, problems)
 
 
-def named(lines: Iterable[tuple[int, dict[str, str]]], name: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows that have a file_name."""
+def sound(lines: Iterable[tuple[int, dict[str, str]]], name: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows that have a file_name and are otherwise text; the name of a file may be any bytes."""
     for line, cells in lines:
+        text = "".join([*cells, *(cell for column, cell in cells.items() if column != "file_name")])
         if not cells.get("file_name"):
             problems.add(name, line, "no file_name")
+        elif printable(text) != text:
+            problems.add(name, line, _NO_UTF8)
         else:
             yield line, cells
 
 
 def delimited(
-    path: Path, name: str, problems: Problems, *, delimiter: str = ",", file_column: str = "file_name", advice: str = ""
+    path: Path, name: str, problems: Problems, *, delimiter: str = "", file_column: str = "file_name", advice: str = ""
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """(line, column -> cell) of each row of a text table, in which file_column becomes file_name; a column that had this name is dropped.
-    advice: what to do without it."""
+    delimiter: what parts columns, as the first line shows where it is empty. advice: what to do without file_column."""
+    delimiter = delimiter or parted_by(path)
+    _refuse_utf16(path, name, problems)
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         reader = csv.reader(stream, strict=True, delimiter=delimiter)
         try:
             header = _spelled([column.strip() for column in next(reader, [])], file_column)
         except csv.Error as failed:
             problems.fatal(name, 1, f"{failed}; a quotation mark may be missing")
+        if printable("".join(header)) != "".join(header):
+            problems.fatal(name, 1, _NO_UTF8)
         _check(header, name, problems, file_column, advice)
         header = _renamed(header, file_column)
         while True:
@@ -68,7 +77,21 @@ def delimited(
             yield line, {column: cell.strip() for column, cell in zip(header, fields, strict=True) if column is not None}
 
 
+def parted_by(path: Path) -> str:
+    """What parts the columns of a text table by its first line: a comma, or else a tab or semicolon."""
+    with open(path, encoding="utf-8-sig", errors="surrogateescape") as stream:
+        first = stream.readline(_LONGEST)
+    return next((mark for mark in ",\t;" if mark in first), ",")
+
+
+def _refuse_utf16(path: Path, name: str, problems: Problems) -> None:
+    with open(path, "rb") as stream:
+        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            problems.fatal(name, 1, "is UTF-16; save the table as UTF-8")
+
+
 def _jsonl(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
+    _refuse_utf16(path, name, problems)
     with open(path, encoding="utf-8-sig", errors="surrogateescape") as stream:
         for line, text in enumerate(stream, start=1):
             if not text.strip():

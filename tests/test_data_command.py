@@ -248,6 +248,27 @@ def test_a_row_at_fault_is_named_and_nothing_is_written_unless_it_may_be_left_ou
     assert sorted(path.name for path in (tmp_path / "out" / "photos").iterdir()) == ["green.jpg", "red.jpg", "sub"]
 
 
+def test_where_semicolons_part_columns_they_join_no_values(tmp_path, data, photos):
+    table = tmp_path / "excel.csv"
+    table.write_text('file_name;colour;details\nred.jpg;"red;ish";zip|button\nsub/blue.jpg;1,5;zip\ngreen.jpg;1,5;|\n')
+    assert data("import", photos, table, "--out", tmp_path / "out") == 0
+    opened = open_dataset(f"folder:{tmp_path}/out", options(tmp_path))
+    assert [(kind.name, kind.classes, kind.exclusive) for kind in opened.schema] == [
+        ("colour", ("1,5", "red;ish"), True),
+        ("details", ("button", "zip"), False),
+    ]
+
+
+def test_a_name_of_any_bytes_is_imported(tmp_path, data, photos):
+    name = "caf\udce9.jpg"
+    (photos / "red.jpg").rename(photos / name)
+    table = tmp_path / "t.csv"
+    table.write_text(f"file_name,colour\n{name},red\nsub/blue.jpg,blue\ngreen.jpg,red\n", errors="surrogateescape")
+    assert data("import", photos, table, "--out", tmp_path / "out") == 0
+    assert f"photos/{name}" in open_dataset(f"folder:{tmp_path}/out", options(tmp_path)).annotations.paths
+    assert main(["doctor", f"folder:{tmp_path}/out", "--cache", str(tmp_path / "cache")]) == 0
+
+
 @pytest.mark.parametrize(
     ("content", "words", "message"),
     [
@@ -263,7 +284,9 @@ def test_a_table_that_cannot_be_read_on(tmp_path, data, photos, content, words, 
     (tmp_path / "t.csv").write_bytes(content)
     for mercy in ((), ("--on-bad-data", "skip")):
         assert data("import", photos, tmp_path / "t.csv", "--out", tmp_path / "out", *words, *mercy) == 1
-        assert message in capsys.readouterr().err
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.endswith(f"nothing was written; mend {tmp_path / 't.csv'}\n")  # no row to leave out
         assert not (tmp_path / "out").exists()
 
 

@@ -105,6 +105,7 @@ def test_fatal_is_raised_and_kept():
     with pytest.raises(BadDataError, match=r"^f.txt:7: broken$"):
         problems.fatal("f.txt", 7, "broken")
     assert problems.found == [Problem("f.txt", 7, "broken")]
+    assert (problems.ended, Problems().ended) == (True, False)
 
 
 def test_refuse_names_the_first_and_counts_the_rest():

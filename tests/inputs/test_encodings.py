@@ -36,14 +36,51 @@ def test_utf_16_is_refused_or_costs_every_row(tmp_path, name):
         assert file in said
 
 
-def test_names_in_latin_1_are_shown_by_their_bytes(tmp_path):
+def test_labels_in_latin_1_cost_their_rows_and_names_of_files_may_be_any_bytes(tmp_path):
     files = {**sound.SOUND["folder"]}
     del files["attributes.json"]
-    files["train/metadata.csv"] = "file_name,class,style\ncafé.jpg,grün,boho\nb.jpg,blau,\n".encode("latin-1")
+    files["train/metadata.csv"] = "file_name,class,style\na.jpg,grün,boho\ncafé.jpg,blau,\n".encode("latin-1")
     found, problems = sound.read("folder", sound.write(tmp_path / "data", files))
-    assert problems.found == []
-    assert "gr\\udcfcn" in found.schema["class"].classes
+    assert [str(problem) for problem in problems.found] == ["train/metadata.csv:2: is no UTF-8; save the table as UTF-8"]
+    assert "train/a.jpg" not in found.paths
     assert "train/caf\udce9.jpg" in found.paths  # the very bytes, which name the file on the disk
+    assert found.schema["class"].classes == ("blau", "blue", "red")
+
+
+def test_a_header_in_latin_1_is_refused(tmp_path):
+    table = "file_name,größe,class\na.jpg,36,red\nb.jpg,36,red\n".encode("latin-1")
+    with pytest.raises(BadDataError, match=r"^train/metadata\.csv:1: is no UTF-8; save the table as UTF-8$"):
+        sound.read("folder", sound.write(tmp_path / "data", {**sound.SOUND["folder"], "train/metadata.csv": table}))
+
+
+def test_names_of_official_lists_in_latin_1_are_shown_by_their_bytes(tmp_path):
+    files = {file: data.replace(b"denim", b"d\xe9nim") for file, data in sound.SOUND["deepfashion"].items()}
+    found, problems = sound.read("deepfashion", sound.write(tmp_path / "data", files))
+    assert problems.found == []
+    assert any("d\\udce9nim" in kind.classes for kind in found.schema)
+
+
+@pytest.mark.parametrize("file", ["train/metadata.csv", "val/metadata.jsonl"])
+def test_a_table_in_utf_16_is_told_what_to_do(tmp_path, file):
+    files = {**sound.SOUND["folder"], file: sound.SOUND["folder"][file].decode().encode("utf-16")}
+    with pytest.raises(BadDataError, match=rf"^{file}:1: is UTF-16; save the table as UTF-8$"):
+        sound.read("folder", sound.write(tmp_path / "data", files))
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_table_whose_columns_are_parted_otherwise_is_read(tmp_path, mark):
+    plain, _ = sound.read("folder", sound.write(tmp_path / "plain", sound.SOUND["folder"]))
+    files = {file: data.replace(b",", mark.encode()) if file.endswith(".csv") else data for file, data in sound.SOUND["folder"].items()}
+    found, problems = sound.read("folder", sound.write(tmp_path / "other", files))
+    assert problems.found == []
+    assert sound.content_hash(found) == sound.content_hash(plain)
+
+
+def test_a_comma_in_the_first_line_parts_columns_whatever_else_is_there(tmp_path):
+    table = b"file_name,class,style;x\na.jpg,red,boho;chic\nb.jpg,blue,\n"
+    files = {**sound.SOUND["folder"], "train/metadata.csv": table, "attributes.json": b'{"class": {}, "style": {"column": "style;x"}}'}
+    found, _ = sound.read("folder", sound.write(tmp_path / "data", files))
+    assert found.schema["style"].classes == ("boho;chic",)
 
 
 def catalogue(root, listed, on_disk):
