@@ -18,7 +18,7 @@ from datasets._images import damaged
 from datasets._once import new_folder
 from datasets._schema import Annotations, Problems
 
-PHOTOS = "photos"  # the folder of the catalogue that holds the photos; it is the name of no split
+PHOTOS = "photos"  # the folder of the catalogue that holds the photos where all are of one split; it is the name of none
 _TABS = (".tsv", ".tab")
 _ADVICE = "; --file-column NAME says which one names the photo"
 
@@ -35,17 +35,18 @@ def import_catalogue(
     link: bool = False,
     skip: bool = False,
 ) -> Annotations:
-    """Writes out/photos, out/metadata.csv and out/attributes.json, all or nothing, and returns what they say.
+    """Writes photos, metadata.csv and attributes.json into out, all or nothing, and returns what they say. Where the table says splits,
+    each has a folder with photos and metadata.csv, as Hugging Face's imagefolder needs it.
 
     photos: the folder to which the table's paths are relative; nothing outside it is read. problems: gets every row and photo at fault,
     by the table's lines. columns: the attribute types; where it is empty, every column that looks like one. group: the column whose values
-    stay in one split each, no type unless columns names it. link: hard links instead of
-    copies. skip: leave rows at fault out. Raises BadDataError where there are any otherwise, or nothing is left; FileExistsError for an
-    out that is in use, OSError where a photo cannot be copied or linked."""
+    stay in one split each, no type unless columns names it. link: hard links instead of copies. skip: leave rows at fault out. Raises
+    BadDataError where there are any otherwise, or nothing is left; FileExistsError for an out that is in use, OSError where a photo cannot
+    be copied or linked."""
     said = _annotate.Described(None, group)
     with new_folder(out) as folder:
         rows = list(_imagefolder.unique(_imagefolder.listed(_lines(table, file_column, problems), table.name, problems), problems))
-        annotations = _imagefolder.annotate([_moved(row) for row in rows], said, columns, problems)
+        annotations = _imagefolder.annotate(_moved(rows), said, columns, problems)
         good = {row.line for row in rows}
         for problem in damaged(photos, replace(annotations, paths=[row.path for row in rows])):
             problems.add(problem.file, problem.line, problem.message)
@@ -53,9 +54,10 @@ def import_catalogue(
         if problems.count and not skip:
             raise BadDataError(f"{table}: {problems.count} rows at fault")
         rows = [row for row in rows if row.line in good]
-        annotations = _imagefolder.annotate([_moved(row) for row in rows], said, columns, problems)
-        _describe(folder, rows, annotations, group)
-        _place(ImageFiles(photos), folder / PHOTOS, rows, link)
+        moved = _moved(rows)
+        annotations = _imagefolder.annotate(moved, said, columns, problems)
+        _describe(folder, moved, annotations, group)
+        _place(ImageFiles(photos), folder, [row.path for row in rows], moved, link)
     return annotations
 
 
@@ -70,32 +72,46 @@ def _lines(table: Path, file_column: str, problems: Problems) -> Iterator[tuple[
             yield line, {name: cell if name == "file_name" else cell.replace(";", _tables.SEPARATOR) for name, cell in cells.items()}
 
 
-def _moved(row: Row) -> Row:
-    """A row as the catalogue has it."""
-    return replace(row, path=f"{PHOTOS}/{row.path}")
+def _moved(rows: Sequence[Row]) -> list[Row]:
+    """The rows with their paths in the catalogue: a folder a split where there are several, or all in one."""
+    if all(row.split == "train" for row in rows):
+        return [replace(row, path=f"{PHOTOS}/{row.path}") for row in rows]
+    there = all(row.path.startswith(f"{row.split}/") for row in rows)
+    return [row if there else replace(row, path=f"{row.split}/{row.path}") for row in rows]
 
 
 def _describe(folder: Path, rows: Sequence[Row], annotations: Annotations, group: str) -> None:
-    """metadata.csv with the columns that are types and the one that groups, and attributes.json with kinds and classes, so that nothing is
-    inferred again."""
+    """A metadata.csv with the columns that are types and the one that groups, for each split that has a folder, and attributes.json with
+    kinds and classes, so that nothing is inferred again. rows: as _moved gives them."""
     names = list(dict.fromkeys([*annotations.schema.names, *([group] if group else [])]))
-    splits = any("split" in row.cells or row.split != "train" for row in rows)
-    with open(folder / "metadata.csv", "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file_name", *(["split"] if splits else []), *names])
-        for row in rows:
-            cells = [row.cells.get(name, "") for name in names]
-            writer.writerow([_moved(row).path, *([row.split] if splits else []), *cells])
+    splits = list(dict.fromkeys(row.split for row in rows))
+    for split in splits:
+        found = [row for row in rows if row.split == split]
+        if splits == ["train"]:
+            _write_table(folder, "", found, names)
+        elif split != "unlabeled" or not all(_imagefolder.is_image(row.path) for row in found):  # images are found without a table
+            _write_table(folder, f"{split}/", found, [] if split == "unlabeled" else names)
     types = {kind.name: {"kind": "single" if kind.exclusive else "multi", "values": kind.classes} for kind in annotations.schema}
     facts = {**({"group": group} if group else {}), "attribute_types": types}
     (folder / "attributes.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def _place(files: ImageFiles, folder: Path, rows: Sequence[Row], link: bool) -> None:
-    for row in rows:
+def _write_table(folder: Path, below: str, rows: Sequence[Row], names: Sequence[str]) -> None:
+    """The metadata.csv of a folder of the catalogue."""
+    (folder / below).mkdir(exist_ok=True)
+    with open(folder / below / "metadata.csv", "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file_name", *names])
+        for row in rows:
+            writer.writerow([row.path.removeprefix(below), *(row.cells.get(name, "") for name in names)])
+
+
+def _place(files: ImageFiles, folder: Path, sources: Sequence[str], rows: Sequence[Row], link: bool) -> None:
+    """Puts the photos, at their sources, where rows say."""
+    for source, row in zip(sources, rows, strict=True):
         target = folder / row.path
         target.parent.mkdir(parents=True, exist_ok=True)
         if link:
-            os.link(files.located(row.path), target)
+            os.link(files.located(source), target)
         else:
-            target.write_bytes(files.read(row.path))
+            target.write_bytes(files.read(source))

@@ -136,9 +136,14 @@ def _images(root: Path, folder: str, split: str, cells: dict[str, str], *, deep:
     found = []
     for parent, folders, names in os.walk(root / folder):
         folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
-        found += [Path(parent, name) for name in names if name.lower().endswith(IMAGES) and not name.startswith(".")]
+        found += [Path(parent, name) for name in names if is_image(name)]
     for path in sorted(found):
         yield Row(path.relative_to(root).as_posix(), split, folder, 0, cells)
+
+
+def is_image(path: str) -> bool:
+    """Whether an image is found by its name, without a table."""
+    return path.lower().endswith(IMAGES) and not any(part.startswith(".") for part in path.split("/"))
 
 
 def unique(rows: Iterable[Row], problems: Problems) -> Iterator[Row]:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from planted import catalogue
 
 from bench import registry
 from bench.cli import main
-from bench.protocol import DataOptions, NoDataError
+from bench.protocol import SPLITS, DataOptions, NoDataError
 from datasets._open import open_dataset
 
 STANDIN = {"tiny": {"layout": "deepfashion", "num": {"train": 12, "val": 4, "test": 4}, "long_side": 32, "seed": 0}}
@@ -118,10 +119,10 @@ TABLE = (
     "test\tgrey.jpg\tred\t\n"
 )
 EXPECTED = {
-    "photos/red.jpg": {"colour": ["red"], "details": ["button", "zip"]},
-    "photos/sub/blue.jpg": {"colour": ["blue"], "details": []},
-    "photos/green.jpg": {"colour": None, "details": ["zip"]},
-    "photos/grey.jpg": {"colour": ["red"], "details": None},
+    "train/red.jpg": {"colour": ["red"], "details": ["button", "zip"]},
+    "train/sub/blue.jpg": {"colour": ["blue"], "details": []},
+    "val/green.jpg": {"colour": None, "details": ["zip"]},
+    "test/grey.jpg": {"colour": ["red"], "details": None},
 }
 
 
@@ -142,9 +143,9 @@ def test_a_table_with_tabs_semicolons_and_names_of_its_own_becomes_a_catalogue(t
         ("colour", ("blue", "red"), True),
         ("details", ("button", "zip"), False),
     ]
-    assert opened.annotations.splits.tolist() == [0, 0, 1, 2]
+    assert [SPLITS[split] for split in opened.annotations.splits] == [path.split("/")[0] for path in opened.annotations.paths]
     assert {path: path.read_bytes() for path in photos.rglob("*.jpg")} == before
-    assert {path.relative_to(out / "photos"): path.read_bytes() for path in out.rglob("*.jpg")} == {
+    assert {Path(*path.relative_to(out).parts[1:]): path.read_bytes() for path in out.rglob("*.jpg")} == {
         path.relative_to(photos): content for path, content in before.items()
     }
     assert main(["doctor", f"folder:{out}", "--cache", str(tmp_path / "cache")]) == 0
@@ -161,8 +162,42 @@ def test_what_folder_reads_itself_comes_out_the_same(tmp_path, data):
     one, other = (open_dataset(f"folder:{path}", options(tmp_path)) for path in (root, tmp_path / "out"))
     assert one.schema == other.schema
     assert one.schema.names == ("shade",)  # a title hardly repeats
-    assert {f"photos/{path}": marks for path, marks in labels(one).items()} == labels(other)
-    assert one.annotations.splits.tolist() == other.annotations.splits.tolist()
+    splits = {path: SPLITS[split] for path, split in zip(one.annotations.paths, one.annotations.splits, strict=True)}
+    assert {f"{splits[path]}/{path}": marks for path, marks in labels(one).items()} == labels(other)
+    assert {f"{split}/{path}" for path, split in splits.items()} == set(other.annotations.paths)
+    assert one.num_images == other.num_images
+
+
+def test_splits_are_written_as_folders_with_a_table_each(tmp_path, data, photos):
+    (photos / "scan.jfif").write_bytes((photos / "grey.jpg").read_bytes())
+    said = {"red.jpg": "train", "sub/blue.jpg": "Valid", "green.jpg": "test", "grey.jpg": "unlabeled"}
+    table = tmp_path / "t.csv"
+    table.write_text("file_name,split,colour,sku\n" + "".join(f"{name},{split},{split[:1]},7\n" for name, split in said.items()))
+    assert data("import", photos, table, "--out", tmp_path / "out", "--group-column", "sku") == 0
+    written = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    tables = {f"{split}/metadata.csv" for split in ("train", "val", "test")}
+    assert written == {*tables, "attributes.json", "train/red.jpg", "val/sub/blue.jpg", "test/green.jpg", "unlabeled/grey.jpg"}
+    assert (tmp_path / "out/val/metadata.csv").read_text().splitlines() == ["file_name,colour,sku", "sub/blue.jpg,V,7"]
+    opened = open_dataset(f"folder:{tmp_path}/out", options(tmp_path))
+    assert labels(opened) == {
+        **{"train/red.jpg": {"colour": ["t"]}, "val/sub/blue.jpg": {"colour": ["V"]}},
+        **{"test/green.jpg": {"colour": ["t"]}, "unlabeled/grey.jpg": {"colour": None}},
+    }
+    table.write_text(table.read_text() + "scan.jfif,unlabeled,,\n")  # a name that only a table finds
+    assert data("import", photos, table, "--out", tmp_path / "more") == 0
+    assert open_dataset(f"folder:{tmp_path}/more", options(tmp_path)).num_images["unlabeled"] == 2
+
+
+def test_photos_that_lie_in_folders_of_their_splits_stay_there(tmp_path, data, photos):
+    for name, split in (("red.jpg", "train"), ("green.jpg", "train"), ("sub/blue.jpg", "val"), ("grey.jpg", "test")):
+        (photos / split).mkdir(exist_ok=True)
+        (photos / name).rename(photos / split / Path(name).name)
+    table = tmp_path / "t.csv"
+    table.write_text("file_name,colour\ntrain/red.jpg,x\ntrain/green.jpg,y\nval/blue.jpg,x\ntest/grey.jpg,y\n")
+    assert data("import", photos, table, "--out", tmp_path / "out") == 0
+    found = labels(open_dataset(f"folder:{tmp_path}/out", options(tmp_path)))
+    assert found == {path: {"colour": [mark]} for path, mark in zip(sorted(found), "yyxx", strict=True)}
+    assert sorted(found) == ["test/grey.jpg", "train/green.jpg", "train/red.jpg", "val/blue.jpg"]
 
 
 def test_columns_that_are_named_are_taken_and_no_others(tmp_path, data, photos, capsys):
@@ -244,8 +279,8 @@ def test_a_row_at_fault_is_named_and_nothing_is_written_unless_it_may_be_left_ou
     assert message in captured.err
     assert json.loads(captured.out)["left_out"] == 1
     opened = open_dataset(f"folder:{tmp_path}/out", options(tmp_path))
-    assert sorted(opened.annotations.paths) == ["photos/green.jpg", "photos/red.jpg", "photos/sub/blue.jpg"]
-    assert sorted(path.name for path in (tmp_path / "out" / "photos").iterdir()) == ["green.jpg", "red.jpg", "sub"]
+    assert sorted(opened.annotations.paths) == ["test/green.jpg", "train/red.jpg", "val/sub/blue.jpg"]
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.jpg")) == ["blue.jpg", "green.jpg", "red.jpg"]
 
 
 def test_where_semicolons_part_columns_they_join_no_values(tmp_path, data, photos):
@@ -369,10 +404,10 @@ def test_a_sheet_shows_the_photos_in_their_shape_above_their_labels(imported, da
 
 
 def test_a_photo_that_cannot_be_shown_is_named_and_the_others_are_shown(imported, data, tmp_path, capsys):
-    (imported / "photos" / "red.jpg").write_bytes(b"")
+    (imported / "train" / "red.jpg").write_bytes(b"")
     out = tmp_path / "sheet.png"
     assert data("show", f"folder:{imported}", "--out", out) == 1
-    assert "metadata.csv:2: photos/red.jpg is empty" in capsys.readouterr().err
+    assert "train/metadata.csv:2: train/red.jpg is empty" in capsys.readouterr().err
     sheet = pixels(out)
     assert (np.abs(sheet - np.array(SHADES["sub/blue.jpg"])).max(axis=2) < 12).sum() == 80 * 160
 
