@@ -7,7 +7,7 @@ import pytest
 
 from bench.protocol import BadDataError
 from datasets import folder as loader
-from datasets._schema import Problems, image_keys
+from datasets._schema import Problems
 
 
 def write(root, files: dict[str, str]):
@@ -155,26 +155,6 @@ def test_columns_whose_values_hardly_repeat_are_left_out(tmp_path):
     assert found.schema.names == ("color",)
 
 
-def test_a_column_is_judged_by_the_values_and_not_by_how_they_combine(tmp_path):
-    tags = ["|".join(sorted(f"tag{i * k % 11}" for k in (1, 3, 7))) for i in range(60)]
-    assert len(set(tags)) <= 11
-    tags = [f"{tag}|{'abcdefghij'[i // 6]}" for i, tag in enumerate(tags)]
-    assert len(set(tags)) == 60
-    words = [f"word{i}|other{i}" for i in range(60)]
-    lines = "".join(f"{i},{i}.jpg,{tags[i]},sku {i // 2},{i // 3},{words[i]},,\n" for i in range(60))
-    found, problems = read(write(tmp_path, {"metadata.csv": ",file_name,tags,sku,shop,words,few,none\n" + lines}))
-    assert problems == []
-    assert [(kind.name, len(kind.classes), kind.exclusive) for kind in found.schema] == [("tags", 21, False), ("shop", 20, True)]
-    assert found.ignored == ("sku (30 values in 60 rows)", "words (120 values in 60 rows)")
-
-
-@pytest.mark.parametrize("facts", [{"sku": {}}, {"attribute_types": {"sku": {}}}])
-def test_attributes_json_makes_a_type_of_what_hardly_repeats(tmp_path, facts):
-    lines = "".join(f"{i}.jpg,sku {i // 2},{i // 6}\n" for i in range(60))
-    found, _ = read(write(tmp_path, {"metadata.csv": "file_name,sku,color\n" + lines, "attributes.json": json.dumps(facts)}))
-    assert (found.schema.names, found.ignored) == (("sku",), ())
-
-
 def test_unlabeled_needs_no_metadata_and_shows_no_labels(tmp_path):
     files = {**SPLIT_FILES, "unlabeled/x.jpg": "", "unlabeled/deep/y.PNG": "", "unlabeled/.z.jpg": "", "unlabeled/notes.txt": ""}
     found, problems = read(write(tmp_path, files))
@@ -186,23 +166,6 @@ def test_unlabeled_needs_no_metadata_and_shows_no_labels(tmp_path):
     assert rows(found)["unlabeled/x.jpg"] == (3, {"color": None, "style": None})
 
 
-def test_training_images_without_any_label_are_unlabelled_and_never_lent(tmp_path):
-    lines = "".join(f"{i}.jpg,{i % 2 if i < 20 else ''},{'|' if i == 20 else ''}\n" for i in range(60)) + "more.jpg,1,boho\n"
-    found, problems = read(write(tmp_path / "lent", {"metadata.csv": "file_name,color,style\n" + lines}))
-    assert problems == []
-    assert [(found.splits == index).sum() for index in range(4)] == [16, 3, 3, 39]
-    assert {int(found.splits[found.paths.index(f"{i}.jpg")]) for i in range(21, 60)} == {3}
-    lines = "a.jpg,train,red\nb.jpg,train,\nc.jpg,val,\nd.jpg,test,red\n"
-    found, _ = read(write(tmp_path / "given", {"metadata.csv": "file_name,split,color\n" + lines}))
-    assert found.splits.tolist() == [0, 3, 1, 2]
-
-
-def test_labels_in_other_splits_alone_are_refused(tmp_path):
-    lines = "a.jpg,train,\nc.jpg,val,red\nd.jpg,test,red\n"
-    with pytest.raises(BadDataError, match=r"^\.: no training images with a label$"):
-        read(write(tmp_path, {"metadata.csv": "file_name,split,color\n" + lines}))
-
-
 def test_a_folder_per_class(tmp_path):
     files = {f"{split}/{name}/{i}.jpg": "" for split in ("train", "val", "test") for name in ("dress", "shirt") for i in range(2)}
     found, problems = read(write(tmp_path, files))
@@ -210,33 +173,6 @@ def test_a_folder_per_class(tmp_path):
     assert [(kind.name, kind.classes, kind.exclusive) for kind in found.schema] == [("class", ("dress", "shirt"), True)]
     assert rows(found)["val/shirt/1.jpg"] == (1, {"class": ["shirt"]})
     assert len(found) == 12
-
-
-def test_missing_val_and_test_are_lent_by_train(tmp_path):
-    found, problems = read(write(tmp_path, {f"{name}/{i}.jpg": "" for name in ("dress", "shirt") for i in range(50)}))
-    assert problems == []
-    splits = found.splits
-    assert [(splits == index).sum() for index in range(4)] == [70, 15, 15, 0]
-    keys = image_keys(found.paths)
-    assert keys[splits == 1].max() < keys[splits == 0].min() <= keys[splits == 0].max() < keys[splits == 2].min()
-
-
-@pytest.mark.parametrize(("num", "given"), [(1, ""), (2, ""), (1, "t.jpg,test,red\n"), (1, "v.jpg,val,red\n")])
-def test_too_few_images_to_hold_some_out_are_refused(tmp_path, num, given):
-    table = "file_name,split,color\n" + "".join(f"{i}.jpg,train,red\n" for i in range(num)) + given
-    with pytest.raises(BadDataError) as caught:
-        read(write(tmp_path, {"metadata.csv": table}))
-    wanted, least = {"": ("validation and test", 3), "t": ("validation", 2), "v": ("test", 2)}[given[:1]]
-    assert str(caught.value) == f".: {num} labelled training images are too few to hold {wanted} images out; label {least} or more"
-    found, _ = read(write(tmp_path, {"metadata.csv": f"{table}" + "".join(f"more{i}.jpg,train,red\n" for i in range(least - num))}))
-    assert sorted(found.splits.tolist())[:3] == [0, 1, 2]
-
-
-def test_only_val_is_lent_where_test_is_there(tmp_path):
-    lines = "".join(f"{i}.jpg,{'test' if i < 10 else 'train'},{i % 2}\n" for i in range(50))
-    found, _ = read(write(tmp_path, {"metadata.csv": "file_name,split,color\n" + lines}))
-    assert [(found.splits == index).sum() for index in range(3)] == [34, 6, 10]
-    assert all(found.splits[found.paths.index(f"{i}.jpg")] == 2 for i in range(10))
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,15 @@ def read(root, rows, described):
     return dict(zip(found.paths, found.splits.tolist(), strict=True)), found.schema
 
 
+def read_files(root, files):
+    """What is read of a catalogue of these files, and the problems."""
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    problems = Problems()
+    return loader.read(root, problems), [str(problem) for problem in problems.found]
+
+
 @pytest.mark.parametrize(
     "described",
     [
@@ -106,3 +115,30 @@ def test_a_group_that_is_too_large_is_passed_over():
     found = held_out(units, np.zeros(100, np.int8), Problems())
     assert set(found[:80].tolist()) == {TRAIN}
     assert np.bincount(found).tolist()[1] == 15
+
+
+def test_missing_val_and_test_are_lent_by_train(tmp_path):
+    found, problems = read_files(tmp_path, {f"{name}/{i}.jpg": "" for name in ("dress", "shirt") for i in range(50)})
+    assert problems == []
+    splits = found.splits
+    assert [(splits == index).sum() for index in range(4)] == [70, 15, 15, 0]
+    keys = image_keys(found.paths)
+    assert keys[splits == 1].max() < keys[splits == 0].min() <= keys[splits == 0].max() < keys[splits == 2].min()
+
+
+@pytest.mark.parametrize(("num", "given"), [(1, ""), (2, ""), (1, "t.jpg,test,red\n"), (1, "v.jpg,val,red\n")])
+def test_too_few_images_to_hold_some_out_are_refused(tmp_path, num, given):
+    table = "file_name,split,color\n" + "".join(f"{i}.jpg,train,red\n" for i in range(num)) + given
+    with pytest.raises(BadDataError) as caught:
+        read_files(tmp_path, {"metadata.csv": table})
+    wanted, least = {"": ("validation and test", 3), "t": ("validation", 2), "v": ("test", 2)}[given[:1]]
+    assert str(caught.value) == f".: {num} labelled training images are too few to hold {wanted} images out; label {least} or more"
+    found, _ = read_files(tmp_path, {"metadata.csv": f"{table}" + "".join(f"more{i}.jpg,train,red\n" for i in range(least - num))})
+    assert sorted(found.splits.tolist())[:3] == [0, 1, 2]
+
+
+def test_only_val_is_lent_where_test_is_there(tmp_path):
+    lines = "".join(f"{i}.jpg,{'test' if i < 10 else 'train'},{i % 2}\n" for i in range(50))
+    found, _ = read_files(tmp_path, {"metadata.csv": "file_name,split,color\n" + lines})
+    assert [(found.splits == index).sum() for index in range(3)] == [34, 6, 10]
+    assert all(found.splits[found.paths.index(f"{i}.jpg")] == 2 for i in range(10))

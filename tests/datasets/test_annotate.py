@@ -1,0 +1,59 @@
+"""Which columns of a catalogue are types, and which of its training images count as labelled."""
+
+import json
+
+import pytest
+
+from bench.protocol import BadDataError
+from datasets import folder as loader
+from datasets._schema import Problems
+
+
+def write(root, files: dict[str, str]):
+    root.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (root / name).write_text(text)
+    return root
+
+
+def read(root):
+    problems = Problems()
+    found = loader.read(root, problems)
+    return found, [str(problem) for problem in problems.found]
+
+
+def test_a_column_is_judged_by_the_values_and_not_by_how_they_combine(tmp_path):
+    tags = ["|".join(sorted(f"tag{i * k % 11}" for k in (1, 3, 7))) for i in range(60)]
+    assert len(set(tags)) <= 11
+    tags = [f"{tag}|{'abcdefghij'[i // 6]}" for i, tag in enumerate(tags)]
+    assert len(set(tags)) == 60
+    words = [f"word{i}|other{i}" for i in range(60)]
+    lines = "".join(f"{i},{i}.jpg,{tags[i]},sku {i // 2},{i // 3},{words[i]},,\n" for i in range(60))
+    found, problems = read(write(tmp_path, {"metadata.csv": ",file_name,tags,sku,shop,words,few,none\n" + lines}))
+    assert problems == []
+    assert [(kind.name, len(kind.classes), kind.exclusive) for kind in found.schema] == [("tags", 21, False), ("shop", 20, True)]
+    assert found.ignored == ("sku (30 values in 60 rows)", "words (120 values in 60 rows)")
+
+
+@pytest.mark.parametrize("facts", [{"sku": {}}, {"attribute_types": {"sku": {}}}])
+def test_attributes_json_makes_a_type_of_what_hardly_repeats(tmp_path, facts):
+    lines = "".join(f"{i}.jpg,sku {i // 2},{i // 6}\n" for i in range(60))
+    found, _ = read(write(tmp_path, {"metadata.csv": "file_name,sku,color\n" + lines, "attributes.json": json.dumps(facts)}))
+    assert (found.schema.names, found.ignored) == (("sku",), ())
+
+
+def test_training_images_without_any_label_are_unlabelled_and_never_lent(tmp_path):
+    lines = "".join(f"{i}.jpg,{i % 2 if i < 20 else ''},{'|' if i == 20 else ''}\n" for i in range(60)) + "more.jpg,1,boho\n"
+    found, problems = read(write(tmp_path / "lent", {"metadata.csv": "file_name,color,style\n" + lines}))
+    assert problems == []
+    assert [(found.splits == index).sum() for index in range(4)] == [16, 3, 3, 39]
+    assert {int(found.splits[found.paths.index(f"{i}.jpg")]) for i in range(21, 60)} == {3}
+    lines = "a.jpg,train,red\nb.jpg,train,\nc.jpg,val,\nd.jpg,test,red\n"
+    found, _ = read(write(tmp_path / "given", {"metadata.csv": "file_name,split,color\n" + lines}))
+    assert found.splits.tolist() == [0, 3, 1, 2]
+
+
+def test_labels_in_other_splits_alone_are_refused(tmp_path):
+    lines = "a.jpg,train,\nc.jpg,val,red\nd.jpg,test,red\n"
+    with pytest.raises(BadDataError, match=r"^\.: no training images with a label$"):
+        read(write(tmp_path, {"metadata.csv": "file_name,split,color\n" + lines}))
