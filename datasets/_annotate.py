@@ -127,6 +127,10 @@ def _types(
         classes = facts.get("values") or sorted({value for cell in cells for value in _values(cell)})
         if classes:
             kinds.append(attribute_type(name, list(map(str, classes)), exclusive=not multi, file=said_by, problems=problems))
+    if not kinds and ignored:
+        problems.fatal(
+            ".", 0, f"no attribute types; values hardly repeat in {', '.join(ignored)}; name types in attributes.json or --columns"
+        )
     if not kinds:
         problems.fatal(".", 0, f"no attribute types; metadata needs a column for each (there are {', '.join(names) or 'none'})")
     return kinds, columns, ignored

@@ -35,6 +35,14 @@ def test_a_column_is_judged_by_the_values_and_not_by_how_they_combine(tmp_path):
     assert found.ignored == ("sku (30 values in 60 rows)", "words (120 values in 60 rows)")
 
 
+def test_a_catalogue_whose_columns_are_all_left_out_says_which(tmp_path):
+    lines = "".join(f"{i}.jpg,sku {i // 2}\n" for i in range(60))
+    with pytest.raises(
+        BadDataError, match=r"^\.: no attribute types; values hardly repeat in sku \(30 values in 60 rows\); name types in "
+    ):
+        read(write(tmp_path, {"metadata.csv": "file_name,sku\n" + lines}))
+
+
 @pytest.mark.parametrize("facts", [{"sku": {}}, {"attribute_types": {"sku": {}}}])
 def test_attributes_json_makes_a_type_of_what_hardly_repeats(tmp_path, facts):
     lines = "".join(f"{i}.jpg,sku {i // 2},{i // 6}\n" for i in range(60))
