@@ -92,14 +92,17 @@ def _folder_rows(root: Path, folder: str, split: str, table: Path | None, proble
 def listed(lines: Iterable[tuple[int, dict[str, str]]], name: str, problems: Problems) -> Iterator[Row]:
     """The rows of one table for all splits, with its name in messages. Where no row has a column split, the folders of the photos say it,
     if each lies in one of a split and some are for training."""
-    rows = list(lines)
+    rows = []
+    for line, cells in lines:
+        if fault := path_fault(cells["file_name"]):
+            problems.add(name, line, fault)
+        else:
+            rows.append((line, cells))
     folders = [] if any("split" in cells for _, cells in rows) else [_folder_split(cells["file_name"]) for _, cells in rows]
     by_folder = "train" in folders and all(folders)
     for place, (line, cells) in enumerate(rows):
         split = folders[place] if by_folder else cells.get("split") or "train"
-        if fault := path_fault(cells["file_name"]):
-            problems.add(name, line, fault)
-        elif split.lower() not in SPLIT_OF:
+        if split.lower() not in SPLIT_OF:
             problems.add(name, line, f"split {split!r}, expected {', '.join(SPLITS)}")
         else:
             found = SPLIT_OF[split.lower()]

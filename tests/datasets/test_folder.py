@@ -98,6 +98,13 @@ def test_a_root_file_without_a_split_column_takes_the_split_from_the_folders(tmp
     assert rows(found) == expected | {"unlabeled/x.jpg": (3, nothing), "unlabeled/y.jpg": (3, nothing)}
 
 
+def test_a_row_at_fault_does_not_hide_the_folders(tmp_path):
+    table = "file_name,color\ntrain/a.jpg,red\n../b.jpg,red\nval/c.jpg,red\ntest/d.jpg,blue\n"
+    found, problems = read(write(tmp_path, {"metadata.csv": table}))
+    assert problems == ["metadata.csv:3: '../b.jpg' leads out of the data set's folder"]
+    assert found.splits.tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("other", ["e.jpg", "studio/e.jpg"])
 def test_folders_that_are_not_all_of_splits_say_nothing(tmp_path, other):
     lines = "".join(f"{folder}/{number}.jpg,{number % 2}\n" for folder in ("train", "test") for number in range(20))
