@@ -23,7 +23,7 @@ from bench.tables import Column, Row
 
 if TYPE_CHECKING:
     from bench.report.cache import Cache
-    from bench.report.figures import Cell, Figures, Group
+    from bench.report.figures import Cell, Figures
 
 REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_RUN = "reproduced", "contradicted", "inconclusive", "not run"
 VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_RUN)
@@ -178,16 +178,14 @@ def _effect(part: Part, figures: Figures, source: str, preset: str) -> tuple[Eff
 
 def _at(part: Part, place: Column, figures: Figures, source: str, preset: str) -> tuple[Replicates | None, list[str], int]:
     """The effect at one place, what it lacks, and its number of seeds."""
-    own, seeds = _figure(part.better, place, figures, source, preset)
     if part.worse is None:
-        clean, _ = _figure(part.better, place._replace(corrupted=False), figures, source, preset)
-        if own is None or clean is None or not clean.value > 0:
-            return None, [part.better.label], 0
-        return Replicates(1 - own.value / clean.value, 1 - own.values / clean.values, own.num_images, own.num_seeds), [], seeds
+        lost, seeds = _loss(part.better, place, figures, source, preset)
+        return lost, [] if lost is not None else [part.better.label], seeds
+    own, seeds = _figure(part.better, place, figures, source, preset)
     other, others_seeds = _figure(part.worse, place, figures, source, preset)
     if own is None or other is None:
         return None, [row.label for row, each in ((part.better, own), (part.worse, other)) if each is None], 0
-    if not _same_images(part, place, figures, source, preset):
+    if not figures.same_images([_cell(row, place, source, preset) for row in (part.better, part.worse)], corrupted=place.corrupted):
         return None, [f"{part.better.label} and {part.worse.label} on the same images"], 0
     sign = -1.0 if place.metric == "cross_entropy" else 1.0
     difference = Replicates(sign * (own.value - other.value), sign * (own.values - other.values), own.num_images, own.num_seeds)
@@ -198,17 +196,24 @@ def _figure(row: Row, place: Column, figures: Figures, source: str, preset: str)
     metric = row.metrics.get(place.metric, place.metric)
     cell = _cell(row, place, source, preset)
     found = figures.replicates(cell, place.attribute, metric, corrupted=place.corrupted)
-    group = figures.clean(cell)
-    return (None if found is None or math.isnan(found.value) else found), len(group.ok) if group else 1
+    return (None if found is None or math.isnan(found.value) else found), figures.num_seeds(cell, corrupted=place.corrupted)
 
 
-def _same_images(part: Part, place: Column, figures: Figures, source: str, preset: str) -> bool:
-    assert part.worse is not None
-    groups: list[Group | None] = []
-    for row in (part.better, part.worse):
-        cell = _cell(row, place, source, preset)
-        groups += figures.corrupted(cell)[:1] if place.corrupted else [figures.clean(cell)]
-    return len({group.data for group in groups if group is not None and group.ok}) == 1
+def _loss(row: Row, place: Column, figures: Figures, source: str, preset: str) -> tuple[Replicates | None, int]:
+    """The share of its clean figure that a row loses under the corruptions, over the seeds that it has everywhere, and how many."""
+    from bench.report.figures import NUM_CONDITIONS
+
+    metric = row.metrics.get(place.metric, place.metric)
+    clean, corrupted = figures.beside_clean(_cell(row, place, source, preset))
+    groups = figures.with_seeds_of_all([clean, *corrupted.values()]) if clean is not None and len(corrupted) == NUM_CONDITIONS else []
+    own, *under = [group.replicates(place.attribute, metric) for group in groups] or [None]
+    known = [each for each in under if each is not None]
+    if own is None or not own.value > 0 or len(known) < len(under):
+        return None, 0
+    mean = mean_replicates(known)
+    if math.isnan(mean.value):
+        return None, 0
+    return Replicates(1 - mean.value / own.value, 1 - mean.values / own.values, mean.num_images, mean.num_seeds), len(groups[0].ok)
 
 
 def _cells(claim: Claim, figures: Figures, source: str, preset: str) -> Iterator[Cell]:

@@ -242,7 +242,8 @@ def mean_replicates(parts: Sequence[Replicates]) -> Replicates:
     if len({part.values.shape for part in parts}) != 1:
         raise ValueError(f"{len(parts)} figures: expected at least one, and the same resamples of each")
     values = np.mean([part.values for part in parts], axis=0)
-    return Replicates(float(np.mean([part.value for part in parts])), values, parts[0].num_images, parts[0].num_seeds)
+    num_seeds = min(part.num_seeds for part in parts)  # of a t test, so that the fewest count
+    return Replicates(float(np.mean([part.value for part in parts])), values, parts[0].num_images, num_seeds)
 
 
 def percentile_intervals(figures: Sequence[Replicates], confidence: float = 0.95) -> np.ndarray:

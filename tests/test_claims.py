@@ -156,6 +156,19 @@ def test_a_loss_is_held_against_its_bounds(store, entries):
     assert found["near"].value == pytest.approx(25, abs=6)
 
 
+def test_a_loss_is_of_one_code_over_the_seeds_that_both_sides_have(store, entries):
+    entries(c=HEAD + 'datasets = ["darn"]\nloss = "mtss/student"\nbounds = [0.15, 0.35]')
+    for seed, skill in enumerate((0.8, 0.3, 0.3)):
+        write(store, "mtss", row="student", skill=skill, seed=seed, finished=1.0, **POOL)
+    corrupted(store, "student", 0.6)
+    (found,) = judged(store)
+    assert found.value == pytest.approx(25, abs=6)
+    assert found.num_seeds == 1
+    write(store, "mtss", row="student", skill=0.8, env={"source_hash": "new"}, finished=2.0, **POOL)
+    (found,) = judged(store)
+    assert (found.verdict, found.missing) == (NOT_RUN, ["mtss/student on darn"])
+
+
 def test_holm_corrects_over_all_claims_together(store, entries):
     entries(**{f"c{place}": GREATER for place in range(30)})
     both(store, 0.55, 0.42)

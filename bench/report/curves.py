@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from bench.comparisons import area_under_curve
 from bench.report.cache import Cache
 from bench.report.figures import Group
 from bench.report.groups import ALL
+from bench.report.origins import OTHER, images_of, most_common
 from bench.report.summaries import FLOOR, Text, World, draw, grid, half, left_out, points, section, write_table
 from bench.report.svg import render
 from bench.statistics import Replicates, tied_with_best
@@ -43,16 +43,9 @@ def write(out: Path, found: list[World], cache: Cache) -> None:
 
 def _text(world: World) -> list[Any]:
     """CSV lines, and Markdown."""
-    groups: dict[str, dict[float, Group]] = defaultdict(dict)
-    for (name, fraction), group in world.clean().items():
-        groups[name][fraction] = group
-    counted = Counter(frozenset(own) for own in groups.values() if len(own) > 1)
-    if not counted:
-        return [[], ""]
-    wanted = max(counted, key=lambda each: (counted[each], len(each)))
-    curves = {name: _curve({at: own[at] for at in wanted}) for name, own in sorted(groups.items()) if wanted <= set(own)}
+    groups, lost = _side_by_side(world)
+    curves = {name: _curve(own) for name, own in sorted(groups.items())}
     shown = {name: curve for name, curve in curves.items() if curve is not None}
-    lost = {name: f"only at {', '.join(f'{at:g}' for at in sorted(own))}" for name, own in groups.items() if not wanted <= set(own)}
     areas = {name: area_under_curve(curve) for name, curve in shown.items()}
     if not areas:
         return [[], ""]
@@ -60,6 +53,21 @@ def _text(world: World) -> list[Any]:
     order = sorted(areas, key=lambda name: (-areas[name].value, name))
     lines = [line for name in order for line in _lines(world, name, shown[name], areas[name], name in tied, groups[name])]
     return [lines, section(world, _grid(order, shown, areas, tied), left_out(lost))]
+
+
+def _side_by_side(world: World) -> tuple[dict[str, dict[float, Group]], dict[str, str]]:
+    """method -> label fraction -> group, at the fractions that most methods have; and why others are left out."""
+    groups = world.by_fraction()
+    images, wanted = most_common({name: (images_of(own), frozenset(own)) for name, own in groups.items() if len(own) > 1})
+    found, lost = {}, {}
+    for name, own in groups.items() if wanted else ():
+        if images_of(own) != images:
+            lost[name] = OTHER
+        elif not wanted <= set(own):
+            lost[name] = f"only at {', '.join(f'{at:g}' for at in sorted(own))}"
+        else:
+            found[name] = {at: own[at] for at in wanted}
+    return found, lost
 
 
 def _curve(groups: Mapping[float, Group]) -> dict[float, Replicates] | None:

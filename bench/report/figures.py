@@ -11,7 +11,8 @@ from functools import cache, cached_property
 from typing import NamedTuple
 
 from bench import registry
-from bench.report.groups import Group, Source, like_newest, method_label, source_of
+from bench.report.groups import Group, Source, like_newest, method_label
+from bench.report.origins import of_newest, origin_of
 from bench.statistics import Replicates, mean_replicates
 from bench.store import Record
 
@@ -54,7 +55,8 @@ def extras() -> tuple[str, ...]:
 
 class Figures:
     """All records of a store, by cell. Of several records of one cell and seed the newest counts, and of a cell's seeds those that saw
-    the same images under the same protocol as its newest, and that the same code made."""
+    the same images under the same protocol as its newest, and that the same code made. The same holds of the cells of one figure: what
+    is of another origin than the newest of them counts as missing there."""
 
     def __init__(self, records: Iterable[Record], store: Source) -> None:
         newest: dict[tuple[Cell, int], Record] = {}
@@ -66,15 +68,28 @@ class Figures:
         for (cell, _), record in newest.items():
             grouped[cell].append(record)
         self._store = store
-        self.groups = {cell: Group(like_newest(found, _origin), store) for cell, found in grouped.items()}
+        self.groups = {cell: Group(like_newest(found, origin_of), store) for cell, found in grouped.items()}
 
     def group_of(self, records: Sequence[Record]) -> Group:
         """The group of just these records, so that what one part of the report has counted serves the others; a new one where there is
         none."""
-        return self._groups_by_keys.get(frozenset(record["key"] for record in records)) or Group(list(records), self._store)
+        keys = frozenset(record["key"] for record in records)
+        if keys not in self._groups_by_keys:
+            self._groups_by_keys[keys] = Group(list(records), self._store)
+        return self._groups_by_keys[keys]
+
+    def with_seeds_of_all(self, groups: Sequence[Group]) -> list[Group]:
+        """The same groups with those seeds alone that all have, so that they can be subtracted; nothing where there is no such seed."""
+        seeds = set.intersection(*({record["seed"] for record in group.ok} for group in groups)) if groups else set()
+        if not seeds:
+            return []
+        return [
+            group if len(group.ok) == len(seeds) else self.group_of([record for record in group.ok if record["seed"] in seeds])
+            for group in groups
+        ]
 
     @cached_property
-    def _groups_by_keys(self) -> Mapping[frozenset[str], Group]:
+    def _groups_by_keys(self) -> dict[frozenset[str], Group]:
         return {frozenset(record["key"] for record in group.records): group for group in self.groups.values()}
 
     @cached_property
@@ -87,12 +102,37 @@ class Figures:
         return self.groups.get(cell._replace(corruption="none", severity=0))
 
     def corrupted(self, cell: Cell) -> list[Group]:
-        """The groups of a cell under the corruptions that have records, extras left out."""
-        return [self.groups[each] for each in self.corrupted_cells(cell)]
+        """The groups of a cell under the corruptions that have records, extras left out, all of one origin."""
+        return list(self._corrupted.get(cell._replace(corruption="", severity=0), {}).values())
+
+    def beside_clean(self, cell: Cell) -> tuple[Group | None, dict[tuple[str, int], Group]]:
+        """The clean group of a cell and (corruption, severity) -> its group, with any result and all of one origin, so that one can be
+        subtracted from the other; None where the clean one is of another, or has no result."""
+        groups = {each: self.groups[each] for each in (cell, *self.corrupted_cells(cell)) if each in self.groups and self.groups[each].ok}
+        found = of_newest(dict(sorted(groups.items())))
+        clean = found.pop(cell, None)
+        return clean, {(each.corruption, each.severity): group for each, group in found.items()}
+
+    def is_older(self, cell: Cell, *, corrupted: bool) -> bool:
+        """Whether a figure of replicates() is of other code, images or protocol than the newer one that stands beside it, which is clean
+        where it is corrupted and the other way round."""
+        clean, under = self.beside_clean(cell)
+        if corrupted:
+            return not {id(group) for group in self.corrupted(cell) if group.ok} <= {id(group) for group in under.values()}
+        return clean is None
+
+    def same_images(self, cells: Iterable[Cell], *, corrupted: bool = False) -> bool:
+        """Whether the figures of some cells are of the same images under the same protocol."""
+        groups = [group for cell in cells for group in (self.corrupted(cell) if corrupted else [self.clean(cell)])]
+        return len({origin_of(group.ok[0]).images for group in groups if group is not None and group.ok}) == 1
 
     def corrupted_cells(self, cell: Cell) -> list[Cell]:
-        """The cells behind corrupted()."""
+        """The cells of the records that corrupted() and beside_clean() choose from."""
         return self._cells_by_fit.get(cell._replace(corruption="", severity=0), [])
+
+    @cached_property
+    def _corrupted(self) -> Mapping[Cell, Mapping[Cell, Group]]:
+        return {fit: of_newest({cell: self.groups[cell] for cell in cells}) for fit, cells in self._cells_by_fit.items()}
 
     @cached_property
     def _cells_by_fit(self) -> Mapping[Cell, list[Cell]]:
@@ -124,11 +164,11 @@ class Figures:
         known = [each for each in found if each is not None]
         return mean_replicates(known) if len(known) == len(found) else None
 
+    def num_seeds(self, cell: Cell, *, corrupted: bool = False) -> int:
+        """The fewest seeds with a result among the groups that a figure of replicates() rests on; 0 of none."""
+        groups = self.corrupted(cell) if corrupted else [group for group in (self.clean(cell),) if group]
+        return min((len(group.ok) for group in groups if group.ok), default=0)
+
     def stamps(self, cells: Iterable[Cell]) -> list[tuple[str, ...]]:
         """What the figures of some cells are made of: another list wherever one of them might differ."""
         return [(*cell[:2], *group.stamps) for cell in cells if (group := self.groups.get(cell)) is not None]
-
-
-def _origin(record: Record) -> tuple[str, str, str | None]:
-    """What the seeds of a group share: the images that they saw, under which protocol, and the code."""
-    return record["protocol_id"], record["data_hash"], source_of(record)

@@ -106,11 +106,6 @@ class Group:
         """Of each record, one state of it apart from the next."""
         return tuple(stamp_of(record) for record in self.records)
 
-    @property
-    def data(self) -> tuple[str, str, str]:
-        """What tells its test images from others'; groups that differ here have no pairs."""
-        return self.ok[0]["protocol_id"].partition("/pool=")[0], self.ok[0]["data_hash"], self.ok[0]["split"]
-
     @cached_property
     def split(self) -> Split | None:
         """The schema and labels of its images, None where the store has none."""

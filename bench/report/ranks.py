@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from bench.comparisons import Ranking, complete_blocks, rank_methods
 from bench.report.cache import Cache
+from bench.report.groups import Group
+from bench.report.origins import OTHER, images_of, most_common
 from bench.report.summaries import FLOOR, Text, World, draw, grid, left_out, section, write_table
 from bench.report.svg import render
 
@@ -69,12 +72,9 @@ def _title(world: World) -> str:
 
 def _ranking(world: World) -> list[Any]:
     """The ranking in JSON's terms, or None, and the methods left out."""
-    figures: dict[str, dict[str, float]] = {}
-    for (name, fraction), group in world.clean().items():
-        if not name.startswith(FLOOR):
-            for record in group.ok:
-                found = {f"{kind} {fraction:g} {record['seed']}": values.get(METRIC) for kind, values in record["per_attribute"].items()}
-                figures.setdefault(name, {}).update({block: value for block, value in found.items() if value is not None})
+    groups = {name: own for name, own in world.by_fraction().items() if not name.startswith(FLOOR)}
+    images, _ = most_common({name: (images_of(own), frozenset()) for name, own in groups.items()})
+    figures = {name: _blocks(own) for name, own in groups.items() if images_of(own) == images}
     if not figures:
         return [None, {}]
     methods, blocks = complete_blocks(figures)
@@ -82,7 +82,19 @@ def _ranking(world: World) -> list[Any]:
         return [None, {}]
     every = {block for own in figures.values() for block in own}
     lost = {name: f"figures in {len(figures[name])} of {len(every)} blocks" for name in figures if name not in methods}
+    lost |= dict.fromkeys(groups.keys() - figures.keys(), OTHER)
     return [asdict(rank_methods({name: [figures[name][block] for block in blocks] for name in methods})), lost]
+
+
+def _blocks(groups: Mapping[float, Group]) -> dict[str, float]:
+    """`category 0.25 0` -> the figure of a type at a label fraction, of a seed."""
+    return {
+        f"{kind} {fraction:g} {record['seed']}": values[METRIC]
+        for fraction, group in groups.items()
+        for record in group.ok
+        for kind, values in record["per_attribute"].items()
+        if values.get(METRIC) is not None
+    }
 
 
 def _lines(world: World, ranking: Ranking) -> list[list[Any]]:

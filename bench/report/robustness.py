@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ import numpy as np
 
 from bench import robustness
 from bench.report.cache import Cache
-from bench.report.figures import Group, is_official
+from bench.report.figures import Group
 from bench.report.groups import ALL
+from bench.report.origins import OTHER, images_of, most_common
 from bench.report.summaries import FLOOR, Text, World, draw, grid, half, label, left_out, points, section, write_table
 from bench.report.svg import render
 from bench.statistics import Replicates, mean_replicates
@@ -66,39 +66,36 @@ def _text(world: World) -> list[Any]:
     curves: dict[str, list[list[float]]] = {}
     clean = world.clean()
     for fraction in sorted({fraction for _, fraction in clean}, reverse=True):
-        corrupted = _corrupted(world, fraction)
-        wanted = _most_common({name: frozenset(groups) for name, groups in corrupted.items()})
-        if not wanted:
-            continue
-        lost = {
-            name: f"{len(wanted - set(corrupted.get(name, {})))} of {len(wanted)} conditions missing"
-            for name, at in clean
-            if at == fraction and set(corrupted.get(name, {})) != wanted
-        }
-        methods = {name: (clean[name, fraction], corrupted[name]) for name, at in clean if at == fraction and name not in lost}
+        methods, lost = _side_by_side(world, fraction, [name for name, at in clean if at == fraction])
         measured = _measure(methods)
         if not measured:
             continue
-        own = _lines(world, fraction, measured, len(wanted))
-        lines += own
-        parts.append(_markdown(fraction, measured, len(wanted), lost))
+        num_conditions = len(next(iter(methods.values()))[1])
+        lines += _lines(world, fraction, measured, num_conditions)
+        parts.append(_markdown(fraction, measured, num_conditions, lost))
         curves = curves or {name: each["curve"] for name, each in measured.items() if not name.startswith(FLOOR)}
     return [lines, section(world, *parts), curves]
 
 
-def _corrupted(world: World, fraction: float) -> dict[str, dict[tuple[str, int], Group]]:
-    found: dict[str, dict[tuple[str, int], Group]] = defaultdict(dict)
-    for cell in world.cells:
-        group = world.figures.groups[cell]
-        if is_official(cell) and cell.label_fraction == fraction and group.ok:
-            found[label(cell)][cell.corruption, cell.severity] = group
-    return found
-
-
-def _most_common(conditions: Mapping[str, frozenset]) -> frozenset:
-    """The set of conditions that most methods have; of equals the largest."""
-    counts = Counter(conditions.values())
-    return max(counts, key=lambda each: (counts[each], len(each)), default=frozenset())
+def _side_by_side(world: World, fraction: float, names: Sequence[str]) -> tuple[dict[str, tuple[Group, Conditions]], dict[str, str]]:
+    """method -> its clean group and those under the conditions that most methods have, with the same seeds; and why others are left out."""
+    cells = {label(cell): cell._replace(corruption="none", severity=0) for cell in world.cells if cell.label_fraction == fraction}
+    sides = {name: world.figures.beside_clean(cell) for name, cell in cells.items()}
+    images, wanted = most_common({name: (images_of(groups), frozenset(groups)) for name, (_, groups) in sides.items() if groups})
+    found: dict[str, tuple[Group, Conditions]] = {}
+    lost = {}
+    for name in names if wanted else ():
+        clean, groups = sides[name]
+        shared = world.figures.with_seeds_of_all([clean, *groups.values()]) if clean is not None else []
+        if groups and images_of(groups) != images:
+            lost[name] = OTHER
+        elif set(groups) != wanted:
+            lost[name] = f"{len(wanted - set(groups))} of {len(wanted)} conditions missing"
+        elif not shared:
+            lost[name] = "clean cell missing" if clean is None else "no seed under all conditions"
+        else:
+            found[name] = shared[0], dict(zip(groups, shared[1:], strict=True))
+    return found, lost
 
 
 def _measure(methods: Mapping[str, tuple[Group, Conditions]]) -> dict[str, dict[str, Any]]:

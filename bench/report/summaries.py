@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.report.cache import Cache, fingerprint, write_text
 from bench.report.figures import Cell, Figures, Group
+from bench.report.origins import of_newest
 from bench.store import write_whole
 
 BANNER = "**SYNTHETIC: rendered stand-ins in this data set's layout, not its photographs; comparable only among themselves.**"
@@ -44,6 +45,13 @@ class World:
         """(method, label fraction) -> its clean group, with any result."""
         found = {(label(cell), cell.label_fraction): self.figures.groups[cell] for cell in self.cells if not cell.severity}
         return {place: group for place, group in sorted(found.items()) if group.ok}
+
+    def by_fraction(self) -> dict[str, dict[float, Group]]:
+        """method -> label fraction -> its clean group, with any result, all of the origin of the newest."""
+        found: dict[str, dict[float, Group]] = defaultdict(dict)
+        for (name, fraction), group in self.clean().items():
+            found[name][fraction] = group
+        return {name: of_newest(own) for name, own in found.items()}
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ CSV_COLUMNS = (
 )
 AVERAGE = "average"  # the attribute whose gain is the mean gain over a table's types
 _MARKS = {WITHIN: "=", OUTSIDE: "≠", PROTOCOL: "p", SYNTHETIC: "s", NOT_RUN: "–", NO_INTERVAL: "?", "": ""}
+_OLDER = "†"
+_OLDER_MEANS = "of an older version of the method's sources, or of other images, than the figure beside it"
 _LEGEND = (
     "Each cell: paper / ours ± half the 95 % interval / difference and verdict. = within our interval, ≠ outside, p protocol differs, "
     "s not comparable since the data are synthetic, – not run."
@@ -30,7 +32,8 @@ _LEGEND = (
 
 @dataclass(frozen=True)
 class Filled:
-    """One cell of a table. ours: in the paper's unit. counts: records by status that it rests on."""
+    """One cell of a table. ours: in the paper's unit. num_seeds: the fewest that any cell behind it has. counts: records by status that it
+    rests on. older: it is of other code or images than what stands beside it in its row."""
 
     row: Row
     column: Column
@@ -38,6 +41,7 @@ class Filled:
     ours: Interval | None
     num_seeds: int
     counts: Counter
+    older: bool = False
 
     @property
     def delta(self) -> float | None:
@@ -117,7 +121,9 @@ def to_markdown(worlds: list[World]) -> str:
     """The paper's layout, with the notes and the count of what is missing."""
     table = worlds[0].table
     unsure = any(world.verdict(cell) == NO_INTERVAL for world in worlds for cell in world.cells.values())
-    parts = [f"# {table.name}: {table.title}", _LEGEND + (" ? one seed of a figure that varies with the seed alone." if unsure else "")]
+    older = any(cell.older for world in worlds for cell in world.cells.values())
+    legend = _LEGEND + (" ? one seed of a figure that varies with the seed alone." if unsure else "")
+    parts = [f"# {table.name}: {table.title}", legend + (f" {_OLDER} {_OLDER_MEANS}." if older else "")]
     for world in worlds:
         if world.source == "synthetic":
             parts.append("**SYNTHETIC: ours are figures on rendered stand-ins, the paper's on photographs; they cannot be compared.**")
@@ -132,7 +138,7 @@ def to_tex(worlds: list[World]) -> str:
     parts = [f"% {table.name}: {table.title}"]
     for world in worlds:
         grid = _grid(world, "latex_booktabs")
-        for sign, word in {"±": "$\\pm$", "≠": "$\\neq$", "–": "--", "→": "$\\to$"}.items():
+        for sign, word in {"±": "$\\pm$", "†": "$\\dagger$", "≠": "$\\neq$", "–": "--", "→": "$\\to$"}.items():
             grid = grid.replace(sign, word)
         parts += [f"% {world.source or 'nothing run'} {world.preset}", grid]
     return "\n\n".join([*parts, *(f"% {note}" for note in _notes(table))]) + "\n"
@@ -145,15 +151,21 @@ def _cells(table: Table, figures: Figures, source: str, preset: str) -> Iterator
             paper = table.reported.get((row.label, column))
             ours: Interval | None = None
             counts: Counter = Counter()
-            found = 0
+            found, older = 0, False
             if row.method and (row.method == "floor" or covers(table, row, column)):
                 cell = place_of(row, column, source, preset)
                 replicates = replicates_of(table, figures, row, column, source, preset)
                 ours = None if replicates is None else _interval(replicates, table.scales[column] if not column.gain else 100.0)
                 counts = figures.statuses(cell, corrupted=column.corrupted, num_seeds=seeds)
-                group = figures.clean(cell)
-                found = len(group.ok) if group and not column.corrupted else 0 if ours is None else seeds
-            yield (row.label, column), Filled(row, column, paper, ours, found, counts)
+                found = 0 if ours is None and column.corrupted else _fewest_seeds(table, figures, row, column, source, preset)
+                older = ours is not None and column._replace(corrupted=not column.corrupted) in table.columns
+                older = older and figures.is_older(cell, corrupted=column.corrupted)
+            yield (row.label, column), Filled(row, column, paper, ours, found, counts, older)
+
+
+def _fewest_seeds(table: Table, figures: Figures, row: Row, column: Column, source: str, preset: str) -> int:
+    rows = [row, table.row(column.gain)] if column.gain and row.method != "floor" else [row]
+    return min(figures.num_seeds(place_of(each, column, source, preset), corrupted=column.corrupted) for each in rows)
 
 
 def _num_seeds(table: Table, figures: Figures, source: str, preset: str) -> int:
@@ -183,6 +195,9 @@ def replicates_of(table: Table, figures: Figures, row: Row, column: Column, sour
         known = [gain for gain in gains if gain is not None]
         return mean_replicates(known) if known and len(known) == len(gains) else None
     plain = column._replace(gain="")
+    cells = [place_of(each, column, source, preset) for each in (row, table.row(column.gain))]
+    if not figures.same_images(cells, corrupted=column.corrupted):
+        return None
     own = replicates_of(table, figures, row, plain, source, preset)
     base = replicates_of(table, figures, table.row(column.gain), plain, source, preset)
     return None if own is None or base is None else Replicates(own.value / base.value - 1, own.values / base.values - 1, own.num_images)
@@ -218,7 +233,7 @@ def _text(world: World, cell: Filled) -> str:
         lost = [f"{count} {status}" for status, count in sorted(cell.counts.items()) if count and status != "ok"]
         return " / ".join(part for part in (paper, ", ".join(lost), _MARKS[world.verdict(cell)]) if part)
     half = (cell.ours.high - cell.ours.low) / 2
-    ours = f"{cell.ours.mean:.{digits}f}{'' if math.isnan(half) else f' ± {half:.{digits}f}'}"
+    ours = f"{cell.ours.mean:.{digits}f}{'' if math.isnan(half) else f' ± {half:.{digits}f}'}{_OLDER if cell.older else ''}"
     delta = "" if cell.delta is None else f"{cell.delta:+.{digits}f} {_MARKS[world.verdict(cell)]}"
     return " / ".join(part for part in (paper, ours, delta) if part)
 
@@ -255,5 +270,5 @@ def _csv_line(world: World, cell: Filled) -> list[object]:
         world.verdict(cell),
         cell.num_seeds,
         *(cell.counts["ok"], cell.counts["missing"], cell.counts.total() - cell.counts["ok"] - cell.counts["missing"]),
-        "" if cell.paper is None else cell.paper.note,
+        "; ".join([note for note in (cell.paper.note if cell.paper else "", _OLDER_MEANS if cell.older else "") if note]),
     ]

@@ -136,6 +136,65 @@ def test_the_corrupted_mean_needs_every_condition(store):
     assert figures(store).statuses(cell("good"), corrupted=True, num_seeds=1)["missing"] == 1
 
 
+REFERENCE = {"protocol_id": "v1/darn/test/64px/reference/pool=1"}
+
+
+def corrupt(store, conditions, **fields):
+    for place, (name, severity) in enumerate(conditions):
+        write(store, "good", arrays=counts(0.5, place), corruption=name, severity=severity, **{**POOL, **fields})
+
+
+def conditions(store):
+    clean, found = figures(store).beside_clean(cell("good"))
+    return clean is not None, list(found)
+
+
+def test_what_stands_beside_clean_images_is_of_the_newest_code_and_images(store):
+    fog = [("fog", 1), ("fog", 3)]
+    write(store, "good", env={"source_hash": "old"}, finished=1.0, **POOL)
+    corrupt(store, fog, env={"source_hash": "old"}, finished=2.0)
+    assert conditions(store) == (True, fog)
+    write(store, "good", env={"source_hash": "new"}, finished=3.0, **POOL)
+    assert conditions(store) == (True, [])
+    corrupt(store, fog[:1], env={"source_hash": "new"}, finished=4.0)
+    assert conditions(store) == (True, fog[:1])
+    corrupt(store, fog, env={"source_hash": "new"}, data_hash="e" * 64, finished=5.0)
+    assert conditions(store) == (False, fog)
+
+
+def test_two_implementations_of_corruptions_never_meet_in_a_figure_and_clean_images_know_neither(store):
+    write(store, "good", seed=0, **POOL)
+    write(store, "good", seed=1, finished=1.5, **REFERENCE)
+    corrupt(store, [("fog", 1), ("fog", 3)], finished=2.0)
+    corrupt(store, [("snow", 5)], finished=3.0, **REFERENCE)
+    assert conditions(store) == (True, [("snow", 5)])
+    assert [record["seed"] for record in figures(store).clean(cell("good")).ok] == [0, 1]
+
+
+def test_the_corrupted_mean_is_of_one_origin_and_the_rest_is_missing(store):
+    every = [(f"c{index // 5}", 1 + index % 5) for index in range(NUM_CONDITIONS)]
+    corrupt(store, every)
+    corrupt(store, every[:2], env={"source_hash": "new"}, finished=2.0)
+    found = figures(store)
+    assert found.replicates(cell("good"), "all", "recall@1", corrupted=True) is None
+    assert found.statuses(cell("good"), corrupted=True, num_seeds=1) == {"ok": 2, "missing": 73}
+
+
+def test_seeds_that_all_have(store):
+    for seed in range(3):
+        write(store, "good", seed=seed, **POOL)
+    corrupt(store, [("fog", 1)], seed=2)
+    corrupt(store, [("fog", 3)], seed=1)
+    found = figures(store)
+    clean, under = found.beside_clean(cell("good"))
+    one, other = under.values()
+    shared = found.with_seeds_of_all([clean, one])
+    assert [[record["seed"] for record in group.ok] for group in shared] == [[2], [2]]
+    assert shared[1] is one
+    assert found.with_seeds_of_all([clean, one])[0] is shared[0]
+    assert found.with_seeds_of_all([clean, one, other]) == []
+
+
 def test_groups_on_the_same_images_compare_in_pairs(store):
     arrays = counts(0.6)
     better = {**arrays, "hits": arrays["hits"].copy()}

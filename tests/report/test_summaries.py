@@ -79,6 +79,40 @@ def test_a_method_that_lacks_conditions_is_left_out_and_named(store, tmp_path):
     assert "SYNTHETIC" in text
 
 
+def test_no_clean_figure_of_new_code_less_corrupted_ones_of_old(store, tmp_path):
+    for name in ("supervised", "edited"):
+        write(store, name, **POOL)
+        corrupt(store, name, {1: 0.5, 3: 0.4})
+    write(store, "edited", skill=0.9, env={"source_hash": "new"}, finished=2.0, **POOL)
+    run(robustness, store, tmp_path)
+    assert {line["method"] for line in table(tmp_path, "robustness")} == {"supervised"}
+    assert "Left out: edited (4 of 4 conditions missing)." in (tmp_path / "tables" / "robustness.md").read_text()
+
+
+def test_methods_that_lost_their_clean_cell_or_saw_other_images_are_left_out_and_named(store, tmp_path):
+    for name in ("supervised", "third", "stale", "elsewhere"):
+        write(store, name, **POOL)
+        fields = {**POOL, "env": {"source_hash": "new" if name == "stale" else None}}
+        if name == "elsewhere":
+            fields["protocol_id"] = "v1/darn/test/64px/reference/pool=1"
+        for condition, severity in CONDITIONS:
+            write(store, name, corruption=condition, severity=severity, finished=2.0, **fields)
+    run(robustness, store, tmp_path)
+    assert {line["method"] for line in table(tmp_path, "robustness")} == {"supervised", "third"}
+    text = (tmp_path / "tables" / "robustness.md").read_text()
+    assert "Left out: elsewhere (other images or protocol); stale (clean cell missing)." in text
+
+
+def test_what_is_lost_is_over_the_seeds_that_both_sides_have(store, tmp_path):
+    for seed, skill in enumerate((0.9, 0.5, 0.4)):
+        write(store, "supervised", skill=skill, seed=seed, **POOL)
+    corrupt(store, "supervised", {1: 0.5, 3: 0.5})
+    run(robustness, store, tmp_path)
+    line = table(tmp_path, "robustness")[0]
+    assert line["n_seeds"] == "1"
+    assert float(line["clean"]) == pytest.approx(recall3(0.9), abs=1e-5)
+
+
 def test_costs_and_their_front(store, tmp_path):
     facts = {"images_per_second": 100.0, "peak_rss_mb": 300.0, "peak_vram_mb": None}
     for name, skill, seconds in (("quick", 0.5, 1.0), ("good", 0.9, 30.0), ("beaten", 0.4, 10.0)):
@@ -117,6 +151,18 @@ def test_label_curves_by_hand(store, tmp_path):
     assert (tmp_path / "figures" / "label-curve-darn.svg").is_file()
 
 
+def test_a_label_curve_is_of_one_code_and_stands_beside_others_of_the_same_images(store, tmp_path):
+    for name in ("steady", "third", "edited", "elsewhere"):
+        images = "e" * 64 if name == "elsewhere" else "d" * 64
+        for fraction in (0.25, 0.5, 1.0):
+            write(store, name, label_fraction=fraction, n_labeled=int(100 * fraction), data_hash=images, **POOL)
+    write(store, "edited", label_fraction=1.0, env={"source_hash": "new"}, finished=2.0, **POOL)
+    run(curves, store, tmp_path)
+    assert {line["method"] for line in table(tmp_path, "label-curve")} == {"steady", "third"}
+    text = (tmp_path / "tables" / "label-curve.md").read_text()
+    assert "Left out: edited (only at 1); elsewhere (other images or protocol)." in text
+
+
 def ranked(store, scores):
     for method, by_seed in scores.items():
         for seed, (category, part) in enumerate(by_seed):
@@ -136,6 +182,19 @@ def test_mean_ranks_over_types_and_seeds(store, tmp_path):
     shown = texts(tmp_path / "figures" / "critical-difference-darn.svg")
     assert any(re.fullmatch(r"\s*a \(1\.25\)\s*", text) for text in shown)
     assert any(text.startswith("CD = ") for text in shown)
+
+
+def test_mean_ranks_are_of_one_code_and_of_methods_that_saw_the_same_images(store, tmp_path):
+    for fraction in (0.25, 1.0):
+        for place, name in enumerate(("a", "b", "c", "edited", "elsewhere")):
+            images = "e" * 64 if name == "elsewhere" else "d" * 64
+            figures = {"category": {"f1@1": place / 9}, "part": {"f1@1": place / 8}}
+            write(store, name, label_fraction=fraction, per_attribute=figures, data_hash=images, **POOL)
+    write(store, "edited", per_attribute=figures, env={"source_hash": "new"}, finished=2.0, **POOL)
+    run(ranks, store, tmp_path)
+    assert {line["method"] for line in table(tmp_path, "critical-difference")} == {"a", "b", "c"}
+    text = (tmp_path / "tables" / "critical-difference.md").read_text()
+    assert "Left out: edited (figures in 2 of 4 blocks); elsewhere (other images or protocol)." in text
 
 
 def test_names_of_methods_are_text_in_drawings(store, tmp_path):

@@ -139,6 +139,52 @@ def test_extras_are_no_part_of_a_corrupted_column(store):
     assert cell(world, "teacher", CORRUPTED).counts["missing"] == 75 - 55
 
 
+def corrupted_lines(store, *columns):
+    lines = csv.DictReader(io.StringIO(to_csv(filled(store, *columns))))
+    return {(line["row"], line["condition"], "gain" in line["metric"]): line for line in lines}
+
+
+def write_corrupted(store, row, seeds, **fields):
+    for index in range(75):
+        for seed in range(seeds if index else 1):
+            write(store, "mtss", row=row, seed=seed, corruption=f"c{index // 5}", severity=index % 5 + 1, **{**POOL, **fields})
+
+
+def test_seeds_are_the_fewest_of_what_a_figure_is_made_of(store):
+    for seed in range(3):
+        write(store, "mtss", row="student", seed=seed, **POOL)
+    write(store, "mtss", row="teacher", seed=0, **POOL)
+    write_corrupted(store, "student", 2)
+    lines = corrupted_lines(store, RECALL, CORRUPTED, GAIN)
+    assert lines["student", "clean", False]["n_seeds"] == "3"
+    assert lines["student", "clean", True]["n_seeds"] == "1"
+    student = lines["student", "corrupted", False]
+    assert (student["n_seeds"], student["ok"], student["missing"]) == ("1", "149", "76")
+
+
+def test_a_figure_of_older_sources_beside_a_newer_one_is_marked(store):
+    write(store, "mtss", row="student", finished=1.0, **POOL)
+    write(store, "mtss", row="teacher", finished=1.0, **POOL)
+    for row in ("teacher", "student"):
+        write_corrupted(store, row, 1, finished=2.0)
+    assert "†" not in to_markdown(filled(store, RECALL, CORRUPTED))
+    write(store, "mtss", row="student", env={"source_hash": "new"}, finished=3.0, **POOL)
+    worlds = filled(store, RECALL, CORRUPTED)
+    assert [(place[0], place[1].corrupted) for place, found in worlds[0].cells.items() if found.older] == [("student", True)]
+    assert "† of an older version" in to_markdown(worlds)
+    assert to_markdown(worlds).count("†") == 2
+    assert corrupted_lines(store, RECALL, CORRUPTED)["student", "corrupted", False]["note"].startswith("of an older version")
+    assert "†" not in to_markdown(filled(store, RECALL))
+
+
+def test_there_is_no_gain_over_a_row_that_saw_other_images(store):
+    write(store, "mtss", row="teacher", skill=0.5, **POOL)
+    write(store, "mtss", row="student", skill=0.6, data_hash="e" * 64, **POOL)
+    (world,) = filled(store, RECALL, GAIN)
+    assert cell(world, "student").ours is not None
+    assert cell(world, "student", GAIN).ours is None
+
+
 def test_csv_has_a_line_a_cell(store):
     write(store, "mtss", row="student", skill=0.7, **POOL)
     lines = list(csv.DictReader(io.StringIO(to_csv(filled(store, RECALL)))))
