@@ -8,9 +8,8 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
-from tabulate import tabulate
-
 from bench.claims import ALPHA, NOT_RUN, Judged, counts
+from bench.report.grids import grid
 
 _LEGEND = (
     "Each claim is a comparison of ours, judged by the bootstrap over images and seeds, in pairs on the same images; p is corrected by "
@@ -45,7 +44,7 @@ def to_markdown(judged: Sequence[Judged]) -> str:
         own = list(found)
         lines = [[each.name, each.statement, each.where, *_cells(each)] for each in own]
         heads = ["claim", "in our words", "in print", "verdict", "data", "effect [95 %]", "p (Holm)", "seeds"]
-        parts += [f"## {paper}", tabulate(lines, headers=heads, tablefmt="pipe", disable_numparse=True)]
+        parts += [f"## {paper}", grid(heads, lines)]
         notes = dict.fromkeys(f"- {each.name}: {said}" for each in own for said in (each.note, _why(each)) if said)
         parts += ["\n".join(notes)] if notes else []
     return "\n\n".join(parts) + "\n"
@@ -54,7 +53,7 @@ def to_markdown(judged: Sequence[Judged]) -> str:
 def to_text(judged: Sequence[Judged]) -> str:
     """One line a claim, for the terminal."""
     lines = [[each.name, *_cells(each), each.statement if each.verdict != NOT_RUN else _why(each)] for each in judged]
-    table = tabulate(lines, headers=["claim", "verdict", "data", "effect [95 %]", "p (Holm)", "seeds", ""], disable_numparse=True)
+    table = grid(["claim", "verdict", "data", "effect [95 %]", "p (Holm)", "seeds", ""], lines, "simple")
     return "\n\n".join([table, *([_SYNTHETIC] if _synthetic(judged) else []), _summary(judged)])
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from bench.comparisons import pareto_front
 from bench.report.cache import Cache
 from bench.report.figures import Group
+from bench.report.grids import grid
 from bench.report.groups import ALL
-from bench.report.summaries import FLOOR, Text, World, draw, grid, half, points, section, write_table
+from bench.report.summaries import FLOOR, Text, World, draw, half, points, section, write_table
 from bench.report.svg import render
 
 METRIC = "f1@1"

@@ -10,9 +10,10 @@ from typing import Any
 
 from bench.comparisons import Ranking, complete_blocks, rank_methods
 from bench.report.cache import Cache
+from bench.report.grids import grid
 from bench.report.groups import Group
 from bench.report.origins import OTHER, images_of, most_common
-from bench.report.summaries import FLOOR, Text, World, draw, grid, left_out, section, write_table
+from bench.report.summaries import FLOOR, Text, World, draw, left_out, section, write_table
 from bench.report.svg import render
 
 METRIC = "f1@1"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from bench.report.grids import grid
 from bench.report.leaderboard import ALL, AT_FLOOR
 
 PRIMARY = "f1@1"
@@ -77,15 +78,13 @@ def _condition(row: Row) -> str:
 
 def _table(rows: Sequence[Row], order: list[str], column: str, form: str) -> str:
     """One line a method and label fraction, best first, those without a figure last; a cell without one says why."""
-    from tabulate import tabulate
-
     cells = {(row["method"], row["label_fraction"], row[column]): _figure(row) for row in rows}
     first = [row for row in rows if order and row[column] == order[0]]
     lines = [
         [row["method"], f"{row['label_fraction']:g}", *(cells.get((row["method"], row["label_fraction"], name), "") for name in order)]
         for row in sorted(first, key=lambda row: (row["label_fraction"], row["rank"] or len(rows), row["method"]))
     ]
-    return tabulate(lines, headers=["method", "labels", *order], tablefmt=form, disable_numparse=True)
+    return grid(["method", "labels", *order], lines, form)
 
 
 def _figure(row: Row) -> str:

@@ -12,9 +12,10 @@ import numpy as np
 from bench import robustness
 from bench.report.cache import Cache
 from bench.report.figures import Group
+from bench.report.grids import grid
 from bench.report.groups import ALL
 from bench.report.origins import OTHER, images_of, most_common
-from bench.report.summaries import FLOOR, Text, World, draw, grid, half, label, left_out, points, section, write_table
+from bench.report.summaries import FLOOR, Text, World, draw, half, label, left_out, points, section, write_table
 from bench.report.svg import render
 from bench.statistics import Replicates, mean_replicates
 

@@ -110,12 +110,6 @@ def section(world: World, *parts: str) -> str:
     return "\n\n".join([f"## {world.title}", *([BANNER] if world.source == "synthetic" else []), *(part for part in parts if part)])
 
 
-def grid(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    from tabulate import tabulate
-
-    return tabulate(lines, headers=heads, tablefmt="pipe", disable_numparse=True)
-
-
 def draw(out: Path, cache: Cache, name: str, stamp: object, make: Callable[[], str | None]) -> None:
     """figures/NAME.svg, made again only where its stamp changed or the file is gone."""
     path = out / "figures" / f"{name}.svg"

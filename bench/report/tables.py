@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.report.figures import Cell, Figures
+from bench.report.grids import grid
 from bench.spec import row_label
 from bench.statistics import Interval, Replicates, mean_replicates
 from bench.tables import Column, Reported, Row, Table, covers, floor_rows
@@ -137,10 +138,10 @@ def to_tex(worlds: list[World]) -> str:
     table = worlds[0].table
     parts = [f"% {table.name}: {table.title}"]
     for world in worlds:
-        grid = _grid(world, "latex_booktabs")
+        text = _grid(world, "latex_booktabs")
         for sign, word in {"±": "$\\pm$", "†": "$\\dagger$", "≠": "$\\neq$", "–": "--", "→": "$\\to$"}.items():
-            grid = grid.replace(sign, word)
-        parts += [f"% {world.source or 'nothing run'} {world.preset}", grid]
+            text = text.replace(sign, word)
+        parts += [f"% {world.source or 'nothing run'} {world.preset}", text]
     return "\n\n".join([*parts, *(f"% {note}" for note in _notes(table))]) + "\n"
 
 
@@ -216,9 +217,7 @@ def _grid(world: World, form: str) -> str:
         cells = [world.cells[row.label, column] for column in world.table.columns]
         if any(cell.paper is not None or cell.ours is not None or cell.counts for cell in cells):
             lines.append([row.label, *(_text(world, cell) for cell in cells)])
-    from tabulate import tabulate
-
-    return tabulate(lines, headers=["", *(_header(column) for column in world.table.columns)], tablefmt=form, disable_numparse=True)
+    return grid(["", *(_header(column) for column in world.table.columns)], lines, form)
 
 
 def _header(column: Column) -> str:
