@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from bench.report.cache import Cache, write_text
 from bench.report.groups import Group, stamp_of
-from bench.report.leaderboard import COLUMNS, Condition, Seeds, condition_rows, conditions, num_seeds
+from bench.report.leaderboard import COLUMNS, Condition, Seeds, condition_rows, conditions, num_seeds, older_methods
 from bench.report.render import Row, is_shown, overview, to_markdown, to_tex
 from bench.store import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_METHOD = COLUMNS.index("method")
 _NUMBERS = ("label_fraction", "mean", "ci_low", "ci_high")
 
 
 @dataclass
 class Board:
-    """The leaderboard as text. csv: all rows; shown: those that the other texts show; stamp: another where any of it may differ."""
+    """The leaderboard as text. csv: all rows; shown: those that the other texts show, and whether a row is older,
+    as older_methods has it; stamp: another where any of it may differ."""
 
     csv: str
     shown: Sequence[Row]
@@ -47,14 +49,14 @@ class Board:
 def make_board(records: Iterable[Record], group_of: Callable[[Sequence[Record]], Group], cache: Cache) -> Board:
     """The whole leaderboard; only conditions of which a record changed are counted. group_of: as Figures.group_of."""
     found = conditions(records)
-    wanted = num_seeds(found)
+    wanted, older = num_seeds(found), older_methods(found)
     texts, shown, stamps = [",".join(COLUMNS) + "\n"], [], []
     for condition in sorted(found):
         methods = found[condition]
         stamp = [list(condition), [[label, wanted[*condition[:3], label], *map(stamp_of, each)] for label, each in methods.items()]]
         text, own = cache.of(f"leaderboard {condition}", stamp, partial(_chunk, condition, methods, group_of, wanted))
         texts.append(text)
-        shown += [dict(zip(COLUMNS, row, strict=True)) for row in own]
+        shown += [dict(zip(COLUMNS, row, strict=True)) | {"older": row[_METHOD] in older[condition]} for row in own]
         stamps.append(stamp)
     return Board("".join(texts), shown, stamps)
 

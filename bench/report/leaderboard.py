@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["ALL", "AT_FLOOR", "COLUMNS", "COUNTED", "LOWER_IS_BETTER", "OTHERS", "Condition", "build", "condition_rows", "conditions"]
-__all__ += ["method_label", "num_seeds"]
+__all__ += ["method_label", "num_seeds", "older_methods"]
 
 COLUMNS = (
     *("dataset", "source", "method", "label_fraction", "corruption", "severity", "attribute", "metric"),
@@ -103,6 +103,25 @@ def num_seeds(found: Mapping[Condition, Seeds]) -> dict[tuple, int]:
         for label, records in methods.items():
             seeds[*condition[:3], label] |= {record["seed"] for record in records}
     return {place: len(each) for place, each in seeds.items()}
+
+
+def older_methods(found: Mapping[Condition, Seeds]) -> dict[Condition, set[str]]:
+    """The methods whose figure under a condition is of an older version of their sources than the newest of their other conditions."""
+    newest: dict[tuple, tuple[float, str | None]] = {}
+    sources: dict[tuple[Condition, str], str | None] = {}
+    for condition, methods in found.items():
+        for label, records in methods.items():
+            ok = [record for record in records if record["status"] == OK]
+            if ok:
+                last = max(ok, key=lambda record: record["finished"])
+                sources[condition, label] = source_of(last)
+                place, state = (*condition[:3], label), (last["finished"], source_of(last))
+                newest[place] = max(newest.get(place, state), state, key=lambda each: each[0])
+    older: dict[Condition, set[str]] = {condition: set() for condition in found}
+    for (condition, label), source in sources.items():
+        if source != newest[*condition[:3], label][1]:
+            older[condition].add(label)
+    return older
 
 
 @dataclass

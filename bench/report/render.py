@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -13,6 +14,8 @@ from bench.report.leaderboard import ALL, AT_FLOOR
 PRIMARY = "f1@1"
 _BANNER = "SYNTHETIC: rendered stand-ins in this data set's layout, not its photographs; comparable only among themselves."
 _LEGEND = "F1@1 in percent ± half the 95 % interval (bootstrap over images and seeds). {star} tied with the best. ▽ not above the prior."
+OLDER = "†"
+_OLDER_MEANS = f"{OLDER} of an older version of the method's sources than another figure of its line."
 _MAX_CONDITIONS = 4  # of one method that are named one by one
 
 Row = Mapping[str, Any]
@@ -37,7 +40,8 @@ def to_markdown(rows: Iterable[Row]) -> str:
     rows, parts = list(rows), ["# Leaderboard", _LEGEND.format(star="\\*")]
     for name, source, block in _blocks(rows):
         parts += [f"## {name}", *([f"**{_BANNER}**"] if source == "synthetic" else []), _clean_table(block, "pipe")]
-        parts += ["### Under corruption, all attribute types", _corrupted_table(block, "pipe")]
+        table = _corrupted_table(block, "pipe")
+        parts += ["### Under corruption, all attribute types", table, *([_OLDER_MEANS] if OLDER in table else [])]
     failures = _failures(rows)
     return "\n\n".join([*parts, *(["## Not ok"] if failures else []), *failures]) + "\n"
 
@@ -62,28 +66,38 @@ def _blocks(rows: list[Row]) -> Iterator[tuple[str, str, list[Row]]]:
 
 def _clean_table(rows: list[Row], form: str) -> str:
     chosen = [row for row in rows if row["severity"] == 0 and is_shown(row)]
-    return _table(chosen, list(dict.fromkeys(row["attribute"] for row in chosen)), "attribute", form)
+    order = dict.fromkeys(row["attribute"] for row in chosen)
+    return _table(rows, [{**row, "older": False} for row in chosen], list(order) or [ALL], "attribute", form)
 
 
 def _corrupted_table(rows: list[Row], form: str) -> str:
     chosen = [{**row, "condition": _condition(row)} for row in rows if is_shown(row) and row["attribute"] == ALL]
     chosen.sort(key=lambda row: (row["severity"] > 0, row["corruption"], row["severity"]))
     order = dict.fromkeys(row["condition"] for row in chosen)
-    return _table(chosen, list(order), "condition", form)
+    return _table(rows, chosen, list(order), "condition", form)
 
 
 def _condition(row: Row) -> str:
     return f"{row['corruption']}/{row['severity']}" if row["severity"] else "clean"
 
 
-def _table(rows: Sequence[Row], order: list[str], column: str, form: str) -> str:
-    """One line a method and label fraction, best first, those without a figure last; a cell without one says why."""
-    cells = {(row["method"], row["label_fraction"], row[column]): _figure(row) for row in rows}
-    first = [row for row in rows if order and row[column] == order[0]]
-    lines = [
-        [row["method"], f"{row['label_fraction']:g}", *(cells.get((row["method"], row["label_fraction"], name), "") for name in order)]
-        for row in sorted(first, key=lambda row: (row["label_fraction"], row["rank"] or len(rows), row["method"]))
-    ]
+def _table(rows: Sequence[Row], chosen: Sequence[Row], order: list[str], column: str, form: str) -> str:
+    """One line a method and label fraction of rows, best first in the first column that its label fraction has any row of, those without
+    a figure last; a cell without one says why. chosen: the rows behind the cells."""
+    cells = {((row["label_fraction"], row["method"]), row[column]): row for row in chosen}
+    places = {name: place for place, name in enumerate(order)}
+    first: dict[float, int] = defaultdict(lambda: len(order))
+    for (fraction, _), name in cells:
+        first[fraction] = min(first[fraction], places[name])
+
+    def rank(place: tuple[float, str]) -> float:
+        row = cells.get((place, order[first[place[0]]])) if first[place[0]] < len(order) else None
+        return math.inf if row is None or row["rank"] is None or math.isnan(row["rank"]) else row["rank"]
+
+    lines = []
+    for place in sorted({(row["label_fraction"], row["method"]) for row in rows}, key=lambda place: (place[0], rank(place), place[1])):
+        found = [_figure(row) if (row := cells.get((place, name))) else "" for name in order]
+        lines.append([place[1], f"{place[0]:g}", *(found if any(found) else ["missing", *found[1:]])])
     return grid(["method", "labels", *order], lines, form)
 
 
@@ -91,6 +105,7 @@ def _figure(row: Row) -> str:
     if not row["metric"]:
         return str(row["status"])
     mark = ("*" if row["tied_with_best"] else "") + ("▽" if str(row["status"]).endswith(AT_FLOOR) else "")
+    mark += OLDER if row.get("older") else ""
     return f"{100 * row['mean']:.1f} ± {50 * (row['ci_high'] - row['ci_low']):.1f}{mark}"
 
 

@@ -62,6 +62,46 @@ def test_markdown_is_the_expected_text(store):
     assert to_markdown(rows(store)) == MARKDOWN
 
 
+def report(store, tmp_path, name):
+    assert main(["report", "--store", str(store.root), "--out", str(tmp_path / name)]) == 0
+    text = (tmp_path / name / "leaderboard.md").read_text()
+    tables = [[line.split("|")[1:-1] for line in part.splitlines()[2:]] for part in text.split("\n\n") if part.startswith("| method")]
+    return text, [[[cell.strip() for cell in line] for line in table] for table in tables]
+
+
+def test_every_label_fraction_has_its_lines_whatever_conditions_it_has(tmp_path):
+    store = Store(tmp_path / "store")
+    write(store, "good", skill=1.0)
+    for fraction, skills in ((1.0, (0.0, 1.0)), (0.25, (1.0, 0.5)), (0.5, (1.0, 0.5))):
+        for name, skill in zip(("good", "bad"), skills, strict=True):
+            write(store, name, skill=skill, corruption="fog", severity=3, label_fraction=fraction)
+    _, (clean, corrupted) = report(store, tmp_path, "out")
+    assert [line[:2] for line in corrupted] == [[name, fraction] for fraction in ("0.25", "0.5", "1") for name in ("good", "bad")]
+    assert [line[2] for line in corrupted] == ["", "", "", "", "100.0 ± 0.0*", "1 missing"]
+    assert all(line[3] for line in corrupted)
+    assert [line[2] for line in clean] == ["missing"] * 4 + ["100.0 ± 0.0*", "1 missing"]
+
+
+def test_without_clean_cells_each_method_is_said_to_miss_them(tmp_path):
+    store = Store(tmp_path / "store")
+    write(store, "good", corruption="fog", severity=3)
+    _, (clean, corrupted) = report(store, tmp_path, "out")
+    assert clean == [["good", "1", "missing"]]
+    assert corrupted[0][:2] == ["good", "1"]
+
+
+def test_a_figure_of_older_sources_is_marked_beside_newer_ones(store, tmp_path):
+    text, (_, corrupted) = report(store, tmp_path, "before")
+    assert "†" not in text
+    write(store, "good", skill=1.0, env={"source_hash": "new"}, finished=2.0)
+    text, (_, corrupted) = report(store, tmp_path, "after")
+    assert corrupted[0] == ["good", "1", "100.0 ± 0.0*", "0.0 ± 0.0*†"]
+    assert "† of an older version" in text
+    assert text.count("†") == 2
+    write(store, "good", skill=0.0, corruption="fog", severity=3, env={"source_hash": "new"}, finished=3.0)
+    assert "†" not in report(store, tmp_path, "after")[0]
+
+
 def test_many_conditions_that_lack_a_result_are_counted_not_listed(store):
     for severity in range(1, 6):
         for name in ("snow", "frost"):
