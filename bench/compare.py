@@ -49,12 +49,14 @@ class Move:
 @dataclass(frozen=True)
 class Comparison:
     """moves: every comparison in pairs, clearest first; unpaired: (cell, metric, before, after) where no images tie the two sides together;
-    changed: (cell, what it was and what it is) where the status differs; only: cells of one side alone."""
+    lost: (cell, metric, before) of what has a figure before alone; changed: (cell, what it was and what it is) where the status differs;
+    only: cells of one side alone."""
 
     moves: list[Move]
     unpaired: list[tuple[str, str, float, float]]
     changed: list[tuple[str, str]]
     only: tuple[list[str], list[str]]
+    lost: list[tuple[str, str, float]]
 
     @property
     def moved(self) -> list[Move]:
@@ -97,7 +99,7 @@ def compare(before: Cells, after: Cells, metrics: Sequence[str] = METRICS) -> Co
     """Every cell of the two stores, matched by what it is of; seeds of a cell together."""
     sides = _cells(before), _cells(after)
     moves: list[Move] = []
-    unpaired, changed = [], []
+    unpaired, lost, changed = [], [], []
     for place in sorted(sides[0].keys() & sides[1].keys(), key=str):
         pair = [_newest(side[place]) for side in sides]
         seeds = sorted(seed for seed in pair[0].keys() & pair[1].keys())
@@ -113,10 +115,11 @@ def compare(before: Cells, after: Cells, metrics: Sequence[str] = METRICS) -> Co
             found, plain = _compare_cell(*groups, metrics)
             moves += found
             unpaired += plain
+            lost += _lost(*groups, metrics)
     adjusted = holm([move.p_value for move in moves])
     moves = [replace(move, p_value=float(p)) for move, p in zip(moves, adjusted, strict=True)]
     only = tuple(sorted(cell_name(next(iter(side[place]))) for place in side.keys() - other.keys()) for side, other in (sides, sides[::-1]))
-    return Comparison(sorted(moves, key=lambda move: (move.p_value, move.cell, move.metric)), unpaired, changed, (only[0], only[1]))
+    return Comparison(sorted(moves, key=lambda move: (move.p_value, move.cell, move.metric)), unpaired, changed, (only[0], only[1]), lost)
 
 
 def to_text(found: Comparison, first: str, second: str) -> str:
@@ -145,8 +148,9 @@ def to_text(found: Comparison, first: str, second: str) -> str:
         rows = [[cell, metric, f"{100 * old:.2f}", f"{100 * new:.2f}"] for cell, metric, old, new in different]
         parts.append("Not the same images, or their arrays are not there: nothing can be said of noise.")
         parts.append(tabulate(rows, headers=["cell", "metric", "before", "after"], disable_numparse=True))
+    parts += [f"{cell}: {metric} was {100 * old:.2f}, and has no figure now" for cell, metric, old in found.lost]
     parts += [f"{cell}: {text}" for cell, text in found.changed]
-    parts += [f"only in {name}: {_listed(cells)}" for name, cells in zip((first, second), found.only, strict=True) if cells]
+    parts += [f"only in {name}: {listed(cells)}" for name, cells in zip((first, second), found.only, strict=True) if cells]
     if not found.moves and not found.unpaired:
         parts.append("Nothing comparable: no cell stands in both with a result.")
     return "\n\n".join(parts)
@@ -168,6 +172,17 @@ def _compare_cell(before: Group, after: Group, metrics: Sequence[str]) -> tuple[
         else:
             moves.append(Move(name, condition, metric, old, new, difference, len(before.ok), difference.p_value))
     return moves, unpaired
+
+
+def _lost(before: Group, after: Group, metrics: Sequence[str]) -> list[tuple[str, str, float]]:
+    """What a seed had a figure of, and has none of now."""
+    found = []
+    for metric in metrics:
+        pairs = [(old["metrics"].get(metric), new["metrics"].get(metric)) for old, new in zip(before.ok, after.ok, strict=True)]
+        gone = [old for old, new in pairs if old is not None and new is None]
+        if gone:
+            found.append((cell_name(before.ok[0]), metric, sum(gone) / len(gone)))
+    return found
 
 
 def _difference(before: Group, after: Group, metric: str) -> Difference | None:
@@ -224,5 +239,6 @@ def _change(move: Move) -> str:
     return f"{100 * move.difference.mean:+.2f} [{100 * move.difference.low:+.2f}, {100 * move.difference.high:+.2f}]"
 
 
-def _listed(cells: Sequence[str], most: int = 5) -> str:
+def listed(cells: Sequence[str], most: int = 5) -> str:
+    """The first of them, and how many more there are."""
     return ", ".join(cells[:most]) + (f" and {len(cells) - most} more" if len(cells) > most else "")

@@ -12,12 +12,13 @@ from statistics import fmean, variance
 
 from bench import archive, golden, kernels
 from bench.cli import OK, REGRESSION
-from bench.compare import ALPHA, METRICS, Move, cell_name, condition_of
+from bench.compare import ALPHA, METRICS, Move, cell_name, condition_of, listed
 from bench.compare import compare as pairs
 from bench.spec import UsageError
 from bench.statistics import holm
 from bench.store import Store
 
+_ROUNDING = 1e-9
 _Z = 1.959964  # the 97.5 % point of a normal law
 
 
@@ -45,8 +46,10 @@ def command(options: argparse.Namespace) -> int:
 
 
 def _check_metrics(baseline: Path, current: Store) -> int:
-    compared, findings = compare(archive.open_results(baseline), current)
+    compared, findings, unpaired = compare(archive.open_results(baseline), current)
     problems = [f"{finding.cell}: {finding.text}" for finding in findings]
+    if unpaired:
+        print(f"{len(unpaired)} figures not in pairs, since a side lacks the arrays of the same images: {listed(unpaired)}")
     advice = f"no cell stands in both {baseline} and {current.root}; `python -m bench run` fills the latter"
     return _verdict(compared, problems, f"cells compared with {baseline}", advice)
 
@@ -77,8 +80,10 @@ def _verdict(compared: int, problems: list[str], what: str, advice: str) -> int:
     return REGRESSION if problems or not compared else OK
 
 
-def compare(baseline: Store | archive.Archive, current: Store) -> tuple[int, list[Finding]]:
-    """How many cells, seeds apart, stand on both sides, and those that are worse now.
+def compare(baseline: Store | archive.Archive, current: Store) -> tuple[int, list[Finding], list[str]]:
+    """How many cells, seeds apart, were compared, those that are worse now, and the figures that nothing can be said of but which of the
+    two is lower: without arrays of the same images there is no noise to judge by, so that a lower one counts as fallen. So does one that
+    is not there any more.
 
     A metric counts as fallen where Holm's correction over all that were compared leaves p < .05. The noise is that of the images, by
     paired bootstrap, and that of training anew: where a single seed stands on both sides, twice the variance between the baseline's
@@ -93,13 +98,18 @@ def compare(baseline: Store | archive.Archive, current: Store) -> tuple[int, lis
         variance, freedom = noise.of(move) if move.num_seeds == 1 else (0.0, 0)
         p_values.append(_p_value(-move.difference.mean, error**2, 2 * variance, freedom))
     others = len(found.moves) - len(fell)
+    unpaired = [f"{cell}: {metric}" for cell, metric, _, _ in found.unpaired]
     findings = [Finding(cell, f"was ok, now {change.partition(' → ')[2]}") for cell, change in found.changed if change.startswith("ok →")]
     for move, p_value in zip(fell, holm([*p_values, *[1.0] * others])[: len(fell)], strict=True):
         if p_value < ALPHA:
             low, high = -move.difference.high, -move.difference.low
             text = f"{move.metric} fell by {-move.difference.mean:.4f} [{low:.4f}, {high:.4f}] from {move.before:.4f}"
             findings.append(Finding(move.cell, text))
-    return len({move.cell for move in found.moves}) + len(found.changed), findings
+    lower = [(cell, metric, old, new) for cell, metric, old, new in found.unpaired if new < old - _ROUNDING]
+    findings += [Finding(cell, f"{metric} fell from {old:.4f} to {new:.4f}, not in pairs") for cell, metric, old, new in lower]
+    findings += [Finding(cell, f"{metric} was {old:.4f}, and has no figure now") for cell, metric, old in found.lost]
+    cells = {move.cell for move in found.moves} | {cell for cell, *_ in (*lower, *found.lost)}
+    return len(cells) + len(found.changed), findings, unpaired
 
 
 def _p_value(drop: float, known: float, estimated: float, freedom: int) -> float:

@@ -55,6 +55,54 @@ def test_a_cell_that_fails_now_is_a_regression(stores, capsys):
     assert "good darn f=1 seed=0: was ok, now failed: RuntimeError: no" in capsys.readouterr().out
 
 
+def without_arrays(store):
+    shutil.rmtree(store.root / "predictions")
+
+
+def test_a_lower_figure_without_arrays_is_a_regression_though_others_pass(stores, capsys):
+    for store, value in zip(stores, (0.8, 0.16), strict=True):
+        write(store, "good", metrics={"f1@1": value, "recall@3": 0.5})
+    without_arrays(stores[1])
+    for store in stores:
+        write(store, "fine", skill=0.8)
+    assert check(stores) == 3
+    printed = capsys.readouterr().out
+    assert "regression: good darn f=1: f1@1 fell from 0.8000 to 0.1600, not in pairs" in printed
+    assert "2 figures not in pairs, since a side lacks the arrays of the same images: good darn f=1: f1@1, good darn f=1: rec" in printed
+    assert "2 cells compared" in printed
+    assert "1 regressions" in printed
+
+
+def test_figures_without_arrays_that_are_equal_or_risen_are_named_and_pass(stores, capsys):
+    for store, value in zip(stores, (0.8, 0.9), strict=True):
+        write(store, "good", metrics={"f1@1": value, "recall@3": 0.5})
+        write(store, "fine", skill=0.8)
+    key = next(record["key"] for record in stores[0].records() if record["method"] == "good")
+    next(stores[0].root.glob(f"predictions/**/{key}*")).unlink()
+    assert check(stores) == 0
+    assert "2 figures not in pairs" in capsys.readouterr().out
+
+
+def test_figures_without_arrays_alone_are_nothing_to_compare(stores, capsys):
+    for store, value in zip(stores, (0.8, 0.9), strict=True):
+        write(store, "good", metrics={"f1@1": value})
+        without_arrays(store)
+    assert check(stores) == 3
+    assert "nothing comparable" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_metric_that_is_not_there_any_more_is_a_regression(stores, seeds, capsys):
+    for seed in range(seeds):
+        write(stores[0], "good", seed=seed, skill=0.8, metrics={"f1@1": 0.8, "f2": 0.6})
+        write(stores[1], "good", seed=seed, skill=0.8, metrics={"f1@1": 0.8} | ({} if seed == 0 else {"f2": 0.6}))
+    assert check(stores) == 3
+    assert "regression: good darn f=1: f2 was 0.6000, and has no figure now" in capsys.readouterr().out
+    assert main(["report", "--compare", *(str(store.root) for store in stores)]) == 0
+    assert "good darn f=1: f2 was 60.00, and has no figure now" in capsys.readouterr().out
+    assert check(stores[::-1]) == 0
+
+
 @pytest.mark.parametrize("filled", [None, 0, 1])
 def test_nothing_comparable_fails(stores, filled, capsys):
     if filled is not None:
