@@ -76,7 +76,7 @@ def read_records(store: Store, path: Path) -> list[Record]:
 def _stamps(store: Store) -> Iterator[tuple[str, str]]:
     """(key, time and size of its file) in the order of keys."""
     try:
-        folders = sorted(entry.path for entry in os.scandir(store.root / "records") if len(entry.name) == 2)
+        folders = sorted(entry.path for entry in os.scandir(store.root / "records") if len(entry.name) == 2 and entry.is_dir())
     except FileNotFoundError:
         return
     for folder in folders:
