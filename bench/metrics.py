@@ -113,7 +113,7 @@ def summarize(
     scores, labels: type -> (N, C), for every type of the schema. logits: whether the scores are logits, for cross_entropy.
     thresholds: type -> (C,) for f2, which is over the classes of the types that are not exclusive; `f2@0.5` is the same where the
     sigmoid of a logit is at least .5, whatever the thresholds. Raises ValueError naming the type whose arrays are absent, do not fit or
-    hold a NaN."""
+    hold a NaN or +inf."""
     parts: dict[str, _Part] = {}
     for kind in schema:
         if kind.name not in scores or kind.name not in labels:

@@ -64,13 +64,15 @@ def positive_ranks(scores: np.ndarray, labels: np.ndarray) -> Positives:
     """For each positive, how many classes of its row come before it: those that score higher, and equal ones of lower index.
 
     scores: float (N, C). labels: int8 (N, C) of 1, 0 and -1. A positive at -inf has the rank UNRANKED. Raises ValueError if the
-    shapes differ or a score is NaN."""
+    shapes differ or a score is NaN or +inf, which is what an overflow leaves and would tie with every other one."""
     return rank(scores, labels).positives
 
 
 def rank(scores: np.ndarray, labels: np.ndarray) -> Ranking:
     """positive_ranks, and the counts per image that the figures @k need beside them."""
     lowest = check_scores(scores, labels)
+    if scores.max(initial=-np.inf) == np.inf:
+        raise ValueError(f"{int((scores == np.inf).sum())} of {scores.size} scores are +inf")
     positives = _positive_ranks(scores, labels)
     num_images, num_classes = scores.shape
     num_ranked = np.count_nonzero(scores > -np.inf, axis=1) if lowest == -np.inf else np.full(num_images, num_classes)

@@ -260,6 +260,14 @@ def test_nan_scores_and_shapes_are_refused():
         metrics.cross_entropy(np.array([[np.inf, 0, 0]]), labels[:1])
 
 
+@pytest.mark.parametrize("logits", [True, False])
+def test_plus_infinity_is_refused_of_logits_and_of_similarities(drawn, logits):
+    scores, labels = drawn
+    scores["style"][3, 2] = np.inf
+    with pytest.raises(ValueError, match=r"type 'style': 1 of 420 scores are \+inf"):
+        metrics.summarize(scores, labels, SCHEMA, logits=logits)
+
+
 def test_figures_without_positives_are_nan():
     scores, labels = np.zeros((3, 2)), np.zeros((3, 2), dtype=np.int8)
     for function in (metrics.recall_at_k, metrics.f1_at_k, metrics.accuracy_at_k, metrics.macro_recall_at_k):
