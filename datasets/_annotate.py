@@ -38,10 +38,11 @@ class Described:
     group: str = ""
 
 
-def annotate(rows: Sequence[Row], said: Described, only: Sequence[str], problems: Problems) -> Annotations:
-    """What rows say. only: as in read.
+def annotate(rows: Sequence[Row], said: Described, only: Sequence[str], problems: Problems, *, settled: bool = False) -> Annotations:
+    """What rows say. only: as in read. settled: the splits are a published set's own, and stay.
 
-    A training image without any label is unlabelled. What is held out of train for want of val or test leaves no group in two splits."""
+    Otherwise a training image without any label is unlabelled. What is held out of train for want of val or test leaves no group in two
+    splits."""
     if not any(row.split == "train" for row in rows):
         advice = (
             f"the first problem: {problems.found[0]}"
@@ -63,7 +64,7 @@ def annotate(rows: Sequence[Row], said: Described, only: Sequence[str], problems
     splits = np.array([SPLITS.index(row.split) for row in rows], np.int8)
     found = Annotations(schema, paths, splits, labels, files, where_file, where_line, ignored=ignored)
     found = found if whole.all() else found.take(np.flatnonzero(whole))
-    splits = _without_labels(found, problems)
+    splits = found.splits if settled else _without_labels(found, problems)
     if not said.group:
         return replace(found, splits=held_out(found.paths, splits, problems))
     groups = [rows[place].cells.get(said.group) or rows[place].path for place in np.flatnonzero(whole).tolist()]

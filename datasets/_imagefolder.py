@@ -37,10 +37,10 @@ def sources(root: Path) -> list[str]:
 def read(root: Path, problems: Problems, *, only: Sequence[str] = (), prepare: Callable[[Row], Row] | None = None) -> Annotations:
     """Every image of the catalogue.
 
-    only: the attribute types that are read, in this order, each of which must be there; where it is empty, every column that looks like
-    one. prepare: changes a row before its cells are looked at."""
+    only: the attribute types of a published set, which are read in this order and each of which must be there; where it is empty, every
+    column that looks like one. prepare: changes a row before its cells are looked at."""
     rows = [prepare(row) if prepare else row for row in rows_of(root, problems)]
-    return annotate(rows, described(root, problems), only, problems)
+    return annotate(rows, described(root, problems), only, problems, settled=bool(only))
 
 
 def rows_of(root: Path, problems: Problems) -> list[Row]:

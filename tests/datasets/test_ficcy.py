@@ -45,6 +45,11 @@ def test_the_four_types_in_their_order_and_no_other_column(tmp_path):
     }
 
 
+def test_an_image_that_the_set_lists_for_training_stays_there_without_a_label(tmp_path):
+    found = loader.read(write(tmp_path, {**FILES, "train/metadata.csv": FILES["train/metadata.csv"] + "e.jpg,x,,,,\n"}), Problems())
+    assert int(found.splits[found.paths.index("train/e.jpg")]) == 0
+
+
 def test_attributes_json_renames_columns_and_lists_classes(tmp_path):
     text = '{"category": {"column": "seller", "values": ["y", "x", "z"]}, "color": {"kind": "multi"}, "brand": {"column": "nothing"}}'
     found = loader.read(write(tmp_path, {**FILES, "attributes.json": text}), Problems())
