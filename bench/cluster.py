@@ -63,7 +63,8 @@ def command(options: argparse.Namespace, settings: Settings, store: Store, selec
         progress.say(f"next: python -m bench status{run.store_words(options)}; the same command again goes on where this one stopped")
         return OK
     try:
-        _follow(slurm, store, settings, awaited, progress, started)
+        left = _follow(slurm, store, awaited, progress, started)
+        _write_down(slurm, store, settings, left, progress, started)
     except KeyboardInterrupt:
         progress.say("the jobs go on; the same command watches them again")
         return INTERRUPTED
@@ -125,19 +126,32 @@ def _summary(arrays: Sequence[JobArray], to_do: Sequence[Any], busy: Mapping[str
     )
 
 
-def _follow(slurm: Any, store: Store, settings: Settings, awaited: Mapping[str, Any], progress: Progress, since: float) -> None:
-    """Tells of cells as their records appear, until none is queued or running any more."""
+def _follow(slurm: Any, store: Store, awaited: Mapping[str, Any], progress: Progress, since: float) -> dict[str, Any]:
+    """Tells of cells as their records appear, until none is queued or running any more; returns those that were not told of."""
     left, idle, asked = dict(awaited), 0, time.monotonic()
     while left and idle < 2:
         began = time.monotonic()
-        for key in list(left):
-            record = store.read(key) if _changed_since(store.record_path(key), since) else None
-            if record is not None and (record["status"] == "ok" or record["finished"] >= since):
-                _tell(progress, left.pop(key), record)
+        _tell_news(store, left, progress, since)
         if began - asked > _QUEUE_SECONDS:
-            attached, asked = slurm.attach(store.root, settings), began
-            idle = 0 if any(key in attached.busy for key in left) else idle + 1
+            busy, asked = slurm.look(store.root), began
+            idle = 0 if any(key in busy for key in left) else idle + 1
         time.sleep(max(_POLL_SECONDS, 5 * (time.monotonic() - began)))
+    return left
+
+
+def _write_down(slurm: Any, store: Store, settings: Settings, left: dict[str, Any], progress: Progress, since: float) -> None:
+    """Writes what became of cells whose jobs did not live to do it, and tells of them."""
+    if left:
+        with slurm.submitting(store.root):
+            slurm.attach(store.root, settings)
+        _tell_news(store, left, progress, since)
+
+
+def _tell_news(store: Store, left: dict[str, Any], progress: Progress, since: float) -> None:
+    for key in list(left):
+        record = store.read(key) if _changed_since(store.record_path(key), since) else None
+        if record is not None and (record["status"] == "ok" or record["finished"] >= since):
+            _tell(progress, left.pop(key), record)
 
 
 def _changed_since(path: Path, since: float) -> bool:

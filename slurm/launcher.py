@@ -17,11 +17,11 @@ from bench.stages import Settings, Stage
 from slurm import jobs, queue, status, worker
 from slurm.profile import Profile, load
 
-__all__ = ["Profile", "attach", "likely_array_size", "load", "plan", "submit", "submitting"]
+__all__ = ["Profile", "attach", "likely_array_size", "load", "look", "plan", "submit", "submitting"]
 _LOCK_SECONDS, _GLANCE_SECONDS = 30.0, 3.0
 MAX_ARRAY_SIZE = 1001  # where there is no controller to ask
 
-attach = status.attach
+attach, look = status.attach, status.look
 
 
 def plan(

@@ -15,6 +15,7 @@ from slurm import jobs, queue
 from slurm.queue import LIVE, State
 
 _JUST_SUBMITTED_SECONDS = 30.0  # accounting hears of a job with a delay
+_YOUNG_SECONDS = 300.0  # for so long a job may be in neither the queue's answer nor accounting's
 Element = tuple[int, int]  # array, element
 
 
@@ -38,6 +39,12 @@ class _Jobs:
     own: dict[str, Element] = field(default_factory=dict)
     upstream: dict[str, list[Element]] = field(default_factory=lambda: defaultdict(list))
 
+    @property
+    def is_old(self) -> bool:
+        """Whether all of it was submitted, so long ago that Slurm knows its jobs; else one that it does not know may still come."""
+        submitted = all(self.submission.job_id(array) for array in range(self.submission.num_arrays))
+        return submitted and time.time() - self.submission.written > _YOUNG_SECONDS
+
     def label(self, element: Element, key: str) -> str:
         """The teacher on which a cell depends and whose job this is, or nothing."""
         for stage in self.lines[element]["stages"]:
@@ -54,8 +61,16 @@ def cell_states(root: Path, keys: Iterable[str]) -> dict[str, State]:
     return _states(Store(root), [each for each in _read(root) if not wanted.isdisjoint(each.own)], None, wanted)
 
 
+def look(root: Path) -> dict[str, State]:
+    """The cells that are queued or running, as the queue says; nothing is written. Raises queue.QueueError where it cannot be asked."""
+    found = _read(root)
+    states = _states(Store(root), found, queue.live()) if found else {}
+    return {key: state for key, state in states.items() if state.status in LIVE}
+
+
 def attach(root: Path, settings: Settings) -> Attached:
-    """Asks the queue what is still to come, and writes down what was lost. Raises queue.QueueError where the queue cannot be asked."""
+    """Asks the queue what is still to come, and writes down what was lost: for whoever holds the right to submit, since another
+    command's submission may be half done otherwise. Raises queue.QueueError where the queue cannot be asked."""
     store, found = Store(root), _read(root)
     if not found:
         return Attached()
@@ -72,7 +87,7 @@ def attach(root: Path, settings: Settings) -> Attached:
         attached.recorded += len(_record(found, keys, settings, state))
     for each in found:
         _note_pending(each, store, attached)
-        if not any(state.status in LIVE for state in each.states.values()):
+        if each.is_old and not any(state.status in LIVE for state in each.states.values()):
             each.submission.settle()
     return attached
 
@@ -128,8 +143,9 @@ def _ask(found: list[_Jobs], live: Mapping[str, Mapping[int, State]] | None) -> 
     for each in found:
         for array, element in each.lines:
             job = each.submission.job_id(array)
-            if live is not None and element in live.get(job, {}):
-                each.states[array, element] = live[job][element]
+            waiting = {} if live is None else live.get(job) or live.get(each.submission.name(array), {})
+            if element in waiting:
+                each.states[array, element] = waiting[element]
                 continue
             rows = known.get(job, {})
             row = rows.get(element, rows.get(None))

@@ -95,6 +95,9 @@ def test_a_cell_whose_teacher_was_lost_says_so(tmp_path, monkeypatch):
     }
     assert asked == [{"5", "6"}]
     monkeypatch.setattr(status.queue, "live", lambda: {})
+    assert status.look(tmp_path) == {}
+    assert status.Store(tmp_path).read(cell.key) is None
+    monkeypatch.setattr(status, "_YOUNG_SECONDS", -1)
     attached = status.attach(tmp_path, Settings(str(tmp_path), "d", "c", launcher="slurm"))
     assert (attached.busy, attached.pending, attached.recorded) == ({}, {}, 1)
     record = status.Store(tmp_path).read(cell.key)
@@ -113,6 +116,24 @@ def test_a_live_fit_is_waited_for_and_a_job_that_nobody_noted_is_adopted(tmp_pat
     assert attached.recorded == 0
     assert submission.job_id(1) == "6"
     assert not submission.settled
+
+
+@pytest.mark.parametrize(("noted", "young"), [((), -1), (("5",), -1), (("5", "6"), 300)])
+def test_a_submission_under_way_is_never_settled(tmp_path, monkeypatch, noted, young):
+    """Its jobs are not in the queue yet when another driver asks."""
+    submission, cell = submission_with_teacher(tmp_path, note=False)
+    for array, job in enumerate(noted):
+        submission.note_job_id(array, job)
+    monkeypatch.setattr(status, "_YOUNG_SECONDS", young)
+    monkeypatch.setattr(status.queue, "accounting", lambda ids: {})
+    monkeypatch.setattr(status.queue, "live", lambda: {})
+    settings = Settings(str(tmp_path), "d", "c", launcher="slurm")
+    assert status.attach(tmp_path, settings).recorded == 0
+    live = {name: {0: State("queued")} for name in ("6", submission.name(1))} | {f"id of {submission.name(1)}": {6: State("queued")}}
+    monkeypatch.setattr(status.queue, "live", lambda: live)
+    assert status.look(tmp_path) == {cell.key: State("queued")}
+    assert submission.job_id(1) == "".join(noted[1:])  # a look notes nothing
+    assert status.attach(tmp_path, settings).busy == {cell.key: State("queued")}
 
 
 def test_what_slurm_does_not_know_is_unknown_and_never_done(tmp_path, monkeypatch):
