@@ -6,7 +6,8 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,6 @@ def command(options: argparse.Namespace, settings: Settings, store: Store, selec
     slurm = registry.load_part("slurm.launcher")
     profile = slurm.load(options.profile)
     settings = absolute(settings, profile.lease_seconds)
-    started = time.time()
     with slurm.submitting(store.root):
         attached = slurm.attach(store.root, settings)
         selection = run.refreshed(selection, store)
@@ -48,9 +48,8 @@ def command(options: argparse.Namespace, settings: Settings, store: Store, selec
             run.record_absent(selection, to_do, settings, progress)
             run.compile_kernels(stages, progress)
             if arrays:
-                slurm.submit(
-                    arrays, settings, profile, pending=attached.pending, timeout=options.timeout, argv=options.argv, hold=options.hold
-                )
+                facts = {"timeout": options.timeout, "argv": options.argv, "hold": options.hold}
+                slurm.submit(arrays, settings, profile, pending=attached.pending, attempts=selection.attempts, **facts)
             progress.say(_summary(arrays, to_do, attached.busy, profile))
         except BaseException:
             progress.close()
@@ -63,8 +62,12 @@ def command(options: argparse.Namespace, settings: Settings, store: Store, selec
         progress.say(f"next: python -m bench status{run.store_words(options)}; the same command again goes on where this one stopped")
         return OK
     try:
-        left = _follow(slurm, store, awaited, progress, started)
-        _write_down(slurm, store, settings, left, progress, started)
+        watch = _Watch(store, dict(awaited), selection.attempts, progress)
+        _follow(slurm, watch)
+        if watch.left:  # their jobs did not live to write a record
+            with slurm.submitting(store.root):
+                slurm.attach(store.root, settings)
+            watch.tell_news()
     except KeyboardInterrupt:
         progress.say("the jobs go on; the same command watches them again")
         return INTERRUPTED
@@ -126,39 +129,41 @@ def _summary(arrays: Sequence[JobArray], to_do: Sequence[Any], busy: Mapping[str
     )
 
 
-def _follow(slurm: Any, store: Store, awaited: Mapping[str, Any], progress: Progress, since: float) -> dict[str, Any]:
-    """Tells of cells as their records appear, until none is queued or running any more; returns those that were not told of."""
-    left, idle, asked = dict(awaited), 0, time.monotonic()
-    while left and idle < 2:
+@dataclass
+class _Watch:
+    """Cells that are waited for. attempts: cell key -> attempt on record before: a record of a later one is news, whatever the clocks
+    say."""
+
+    store: Store
+    left: dict[str, Any]
+    attempts: Mapping[str, int]
+    progress: Progress
+    seen: dict[str, int] = field(default_factory=dict)  # when each record was last written
+
+    def tell_news(self) -> None:
+        """Tells of the cells whose records have appeared; they are no longer waited for."""
+        for key in list(self.left):
+            record = self.store.read(key) if self._has_changed(key) else None
+            if record is not None and (record["status"] == "ok" or record["attempt"] > self.attempts.get(key, 0)):
+                _tell(self.progress, self.left.pop(key), record)
+
+    def _has_changed(self, key: str) -> bool:
+        before = self.seen.get(key)
+        with suppress(OSError):
+            self.seen[key] = self.store.record_path(key).stat().st_mtime_ns
+        return self.seen.get(key) != before
+
+
+def _follow(slurm: Any, watch: _Watch) -> None:
+    """Tells of cells as their records appear, until none is queued or running any more."""
+    idle, asked = 0, time.monotonic()
+    while watch.left and idle < 2:
         began = time.monotonic()
-        _tell_news(store, left, progress, since)
+        watch.tell_news()
         if began - asked > _QUEUE_SECONDS:
-            busy, asked = slurm.look(store.root), began
-            idle = 0 if any(key in busy for key in left) else idle + 1
+            busy, asked = slurm.look(watch.store.root), began
+            idle = 0 if any(key in busy for key in watch.left) else idle + 1
         time.sleep(max(_POLL_SECONDS, 5 * (time.monotonic() - began)))
-    return left
-
-
-def _write_down(slurm: Any, store: Store, settings: Settings, left: dict[str, Any], progress: Progress, since: float) -> None:
-    """Writes what became of cells whose jobs did not live to do it, and tells of them."""
-    if left:
-        with slurm.submitting(store.root):
-            slurm.attach(store.root, settings)
-        _tell_news(store, left, progress, since)
-
-
-def _tell_news(store: Store, left: dict[str, Any], progress: Progress, since: float) -> None:
-    for key in list(left):
-        record = store.read(key) if _changed_since(store.record_path(key), since) else None
-        if record is not None and (record["status"] == "ok" or record["finished"] >= since):
-            _tell(progress, left.pop(key), record)
-
-
-def _changed_since(path: Path, since: float) -> bool:
-    try:
-        return path.stat().st_mtime >= since - 1
-    except OSError:
-        return False
 
 
 def _tell(progress: Progress, cell: Any, record: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -65,7 +65,7 @@ class Submission:
         return (self.folder / "settled").exists()
 
     def bundles(self, array: int) -> Iterator[dict[str, Any]]:
-        """The lines of an array: keys of cells and affected cells, and the stages as JSON."""
+        """The lines of an array: keys of cells and affected cells, their attempts on record, and the stages as JSON."""
         with suppress(FileNotFoundError), (self.folder / f"array-{array}.jsonl").open(encoding="utf-8") as file:
             for line in file:
                 yield json.loads(line)
@@ -78,8 +78,10 @@ class Submission:
         raise ValueError(f"{self.folder}/array-{array}.jsonl: no line {element + 1}")
 
 
-def create(store: Path, arrays: Sequence[JobArray], settings: Settings, **facts: Any) -> Submission:
-    """Writes the job files of a submission, and nothing is submitted yet."""
+def create(
+    store: Path, arrays: Sequence[JobArray], settings: Settings, *, attempts: Mapping[str, int] | None = None, **facts: Any
+) -> Submission:
+    """Writes the job files of a submission, and nothing is submitted yet. attempts: cell key -> attempt on record by now."""
     root = store / "slurm"
     root.mkdir(parents=True, exist_ok=True)
     root.chmod(0o700)
@@ -87,7 +89,7 @@ def create(store: Path, arrays: Sequence[JobArray], settings: Settings, **facts:
     folder.mkdir(mode=0o700)
     (folder / "logs").mkdir(mode=0o700)
     for number, array in enumerate(arrays):
-        lines = (json.dumps(bundle_to_json(bundle.stages), separators=(",", ":")) + "\n" for bundle in array.bundles)
+        lines = (json.dumps(bundle_to_json(bundle.stages, attempts), separators=(",", ":")) + "\n" for bundle in array.bundles)
         _private(folder / f"array-{number}.jsonl", "".join(lines))
     summary = [{"kind": array.kind, "elements": len(array.bundles), "minutes": array.walltime_minutes} for array in arrays]
     found = {"settings": asdict(settings), "written": time.time(), "arrays": summary, **facts}
@@ -115,8 +117,8 @@ def _private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def bundle_to_json(stages: Sequence[Stage]) -> dict[str, Any]:
-    """Stages as JSON, each fit and each teacher once."""
+def bundle_to_json(stages: Sequence[Stage], attempts: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """Stages as JSON, each fit and each teacher once; the attempt on record of each cell that has one."""
     fits: dict[str, int] = {}
     specs: list[dict[str, Any]] = []
 
@@ -127,9 +129,11 @@ def bundle_to_json(stages: Sequence[Stage]) -> dict[str, Any]:
         return fits[spec.key]
 
     rows = [_stage_to_json(stage, number) for stage in stages]
+    cells, affects = ([cell.key for stage in stages for cell in getattr(stage, name)] for name in ("cells", "affects"))
     return {
-        "cells": [cell.key for stage in stages for cell in stage.cells],
-        "affects": [cell.key for stage in stages for cell in stage.affects],
+        "cells": cells,
+        "affects": affects,
+        "attempts": {key: attempts[key] for key in (*cells, *affects) if key in attempts} if attempts else {},
         "stages": rows,
         "specs": specs,
     }

@@ -56,14 +56,15 @@ def submit(
     profile: Profile,
     *,
     pending: Mapping[str, str] | None = None,
+    attempts: Mapping[str, int] | None = None,
     timeout: float | None = None,
     argv: Sequence[str] = (),
     hold: bool = False,
 ) -> jobs.Submission:
     """Writes the job files, submits the arrays in order, and notes their ids. pending: job ids of stages that earlier submissions run.
-    timeout: seconds a stage. hold: leaves the jobs in the queue until they are released. Raises submitit's FailedJobError or QueueError."""
+    attempts: cell key -> attempt on record. timeout: seconds a stage. hold: leaves the jobs in the queue until they are released. Raises submitit's FailedJobError or QueueError."""
     facts: dict[str, Any] = {"argv": list(argv), "workers": profile.workers, "grace_seconds": profile.grace_seconds, "timeout": timeout}
-    submission = jobs.create(Path(settings.store), arrays, settings, code=worker.code_facts(), **facts)
+    submission = jobs.create(Path(settings.store), arrays, settings, attempts=attempts, code=worker.code_facts(), **facts)
     ids: list[list[str]] = []  # array -> ids of its elements
     with _outside_of_jobs():
         for number, array in enumerate(arrays):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.stages import Settings, Stage, record_failure
-from bench.store import Store
+from bench.store import Record, Store
 from slurm import jobs, queue
 from slurm.queue import LIVE, State
 
@@ -31,13 +31,20 @@ class Attached:
 
 @dataclass
 class _Jobs:
-    """The elements of one submission: which cells are theirs, which they make possible, and how they stand."""
+    """The elements of one submission: which cells are theirs, which they make possible, and how they stand.
+
+    Records are told from older ones by their attempts: the clocks of two machines do not agree."""
 
     submission: jobs.Submission
     lines: dict[Element, dict[str, Any]]
     states: dict[Element, State] = field(default_factory=dict)
     own: dict[str, Element] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)  # cell -> attempt on record when it was submitted
     upstream: dict[str, list[Element]] = field(default_factory=lambda: defaultdict(list))
+
+    def has_news(self, record: Record | None) -> bool:
+        """Whether a record was written after the submission."""
+        return record is not None and record["attempt"] > self.attempts.get(record["key"], 0)
 
     @property
     def is_old(self) -> bool:
@@ -102,6 +109,7 @@ def _read(root: Path) -> list[_Jobs]:
         each = _Jobs(submission, lines)
         for element, line in lines.items():
             each.own |= dict.fromkeys(line["cells"], element)
+            each.attempts |= line["attempts"]
             for key in line["affects"]:
                 each.upstream[key].append(element)
         found.append(each)
@@ -126,7 +134,7 @@ def _states(
     missing: dict[str, _Jobs] = {}
     for key in latest if wanted is None else wanted & set(latest):
         record = store.read(key)
-        if record is None or (record["status"] != "ok" and record["finished"] < latest[key].submission.written):
+        if record is None or (record["status"] != "ok" and not latest[key].has_news(record)):
             missing[key] = latest[key]
     _ask(list({id(each): each for each in (missing.values() if live is None else found)}.values()), live)
     return {key: _cell_state(key, each) for key, each in missing.items()}

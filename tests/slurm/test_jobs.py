@@ -36,10 +36,12 @@ def stages(draw):
 
 @given(st.lists(stages(), max_size=3))
 def test_stages_come_back_from_json_with_the_same_keys(bundle):
-    text = json.dumps(jobs.bundle_to_json(bundle))
+    keys = [cell.key for stage in bundle for cell in stage.cells]
+    text = json.dumps(jobs.bundle_to_json(bundle, {"elsewhere": 1, **dict.fromkeys(keys[:1], 2)}))
     found = jobs.stages_from_json(json.loads(text))
     assert found == bundle
-    assert json.loads(text)["cells"] == [cell.key for stage in found for cell in stage.cells]
+    assert json.loads(text)["cells"] == keys
+    assert json.loads(text)["attempts"] == dict.fromkeys(keys[:1], 2)
 
 
 def test_a_submission_is_private_and_read_back(tmp_path):

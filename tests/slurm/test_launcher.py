@@ -1,10 +1,12 @@
 """What Slurm is asked for, and which array waits for what."""
 
+import time
+
 import pytest
 
 from bench.bundles import Bundle, JobArray
 from bench.spec import CellSpec, DataSpec, FitSpec, TeacherSpec
-from bench.stages import Settings, Stage
+from bench.stages import Settings, Stage, record_failure
 from slurm import jobs, launcher, status, worker
 from slurm.profile import Profile
 from slurm.queue import State
@@ -13,15 +15,16 @@ DATA = DataSpec("darn", "real", "h", 8, 0.25, 1.0, 3)
 ARRAY = JobArray("fit", [Bundle([], 1.0, 0.0, True)] * 3, 40, 6000, max_running=2)
 
 
-def submission_with_teacher(folder, note=True):
-    """Two arrays on disk: a teacher, and the fit that needs it; with note their jobs are 5 and 6."""
+def submission_with_teacher(folder, note=True, attempt=0):
+    """Two arrays on disk: a teacher, and the fit that needs it; with note their jobs are 5 and 6. attempt: on record by then."""
     cell = CellSpec(FitSpec("mtss", {}, DATA, "s"), "", "tiny")
     teacher = Stage("teacher", "t", (), [], [cell], teacher=TeacherSpec("mtss", "color", {}, DATA, "s"))
     arrays = [
         JobArray(stage.kind, [Bundle([stage], 1.0, 0.0, True)], 10, 1000)
         for stage in (teacher, Stage("fit", cell.fit.key, ("t",), [cell], fit=cell.fit))
     ]
-    found = jobs.create(folder, arrays, Settings(str(folder), "d", "c", launcher="slurm"))
+    attempts = {cell.key: attempt} if attempt else {}
+    found = jobs.create(folder, arrays, Settings(str(folder), "d", "c", launcher="slurm"), attempts=attempts)
     for array, job in enumerate(("5", "6") if note else ()):
         found.note_job_id(array, job)
     return found, cell
@@ -116,6 +119,29 @@ def test_a_live_fit_is_waited_for_and_a_job_that_nobody_noted_is_adopted(tmp_pat
     assert attached.recorded == 0
     assert submission.job_id(1) == "6"
     assert not submission.settled
+
+
+@pytest.mark.parametrize("ahead", [-60.0, 0.0, 60.0])
+def test_records_are_told_from_older_ones_whatever_a_nodes_clock_says(tmp_path, monkeypatch, ahead):
+    settings = Settings(str(tmp_path), "d", "c", launcher="slurm")
+    monkeypatch.setattr(status.queue, "accounting", lambda ids: {})
+    monkeypatch.setattr(status.queue, "live", lambda: {"5": {0: State("running")}, "6": {0: State("queued", "Dependency")}})
+    now = time.time
+
+    def fail(cell):
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: now() + ahead)
+            record_failure(Stage("evaluate", "e", (), [cell]), settings, "failed", "boom")
+
+    first, cell = submission_with_teacher(tmp_path)
+    fail(cell)
+    assert status.look(tmp_path) == {}
+    first.settle()
+    submission_with_teacher(tmp_path, attempt=1)
+    assert status.look(tmp_path) == {cell.key: State("queued", "Dependency")}
+    assert set(status.attach(tmp_path, settings).pending) == {"t", cell.fit.key}
+    fail(cell)
+    assert status.look(tmp_path) == {}
 
 
 @pytest.mark.parametrize(("noted", "young"), [((), -1), (("5",), -1), (("5", "6"), 300)])
