@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench import registry
 from bench.cli import INTERRUPTED, OK
 from bench.costs import learn
 from bench.plan import Stage, make_stages
 from bench.progress import Progress, format_seconds
+from bench.spec import UsageError
 from bench.stages import CellResult, Settings, StageResult
 from bench.store import Store
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from bench.bundles import JobArray
     from bench.run import Selection
 
+T = TypeVar("T")
 _POLL_SECONDS, _QUEUE_SECONDS = 0.5, 5.0
 
 
@@ -66,7 +69,7 @@ def command(options: argparse.Namespace, settings: Settings, store: Store, selec
         _follow(slurm, watch)
         if watch.left:  # their jobs did not live to write a record
             with slurm.submitting(store.root):
-                slurm.attach(store.root, settings)
+                _ask(partial(slurm.attach, store.root, settings), watch)
             watch.tell_news()
     except KeyboardInterrupt:
         progress.say("the jobs go on; the same command watches them again")
@@ -139,6 +142,7 @@ class _Watch:
     attempts: Mapping[str, int]
     progress: Progress
     seen: dict[str, int] = field(default_factory=dict)  # when each record was last written
+    is_deaf: bool = False  # the queue did not answer when it was last asked
 
     def tell_news(self) -> None:
         """Tells of the cells whose records have appeared; they are no longer waited for."""
@@ -161,9 +165,22 @@ def _follow(slurm: Any, watch: _Watch) -> None:
         began = time.monotonic()
         watch.tell_news()
         if began - asked > _QUEUE_SECONDS:
-            busy, asked = slurm.look(watch.store.root), began
-            idle = 0 if any(key in busy for key in watch.left) else idle + 1
+            busy, asked = _ask(partial(slurm.look, watch.store.root), watch), began
+            idle = 0 if busy is None or any(key in busy for key in watch.left) else idle + 1
         time.sleep(max(_POLL_SECONDS, 5 * (time.monotonic() - began)))
+
+
+def _ask(question: Callable[[], T], watch: _Watch) -> T | None:
+    """What the queue says; None where it does not answer, which is said once."""
+    try:
+        answer = question()
+    except UsageError as error:  # the jobs go on without the controller, and so does the watching
+        if not watch.is_deaf:
+            watch.progress.say(f"{error}; still watching")
+        watch.is_deaf = True
+        return None
+    watch.is_deaf = False
+    return answer
 
 
 def _tell(progress: Progress, cell: Any, record: Mapping[str, Any]) -> None:

@@ -1,0 +1,61 @@
+"""The driver of a sweep on a cluster, with a queue that says what the test wants."""
+
+from types import SimpleNamespace
+
+import pytest
+from handmade import write
+
+from bench import cluster
+from bench.spec import UsageError
+from bench.store import Store
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch):
+    monkeypatch.setattr(cluster, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(cluster, "_QUEUE_SECONDS", 0.0)
+
+
+def asked(*answers):
+    """A cluster whose queue gives these answers in turn, an exception by raising it and a function by calling it."""
+    left = list(answers)
+
+    def look(root):
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer() if callable(answer) else answer
+
+    return SimpleNamespace(look=look, left=left)
+
+
+def watch(store, records, attempts=None):
+    said, told = [], []
+    progress = SimpleNamespace(say=said.append, result=lambda stage, result: told.extend(result.cells))
+    fit = SimpleNamespace(key="f")
+    cells = {record["key"]: SimpleNamespace(key=record["key"], severity=0, fit=fit) for record in records}
+    return cluster._Watch(store, cells, attempts or {}, progress), said, told
+
+
+def test_a_queue_that_does_not_answer_is_said_once_and_watching_goes_on(tmp_path):
+    store = Store(tmp_path)
+    record = write(store, "naver")
+    store.record_path(record["key"]).unlink()
+    busy, down = {record["key"]: "running"}, UsageError("squeue: Unable to contact slurm controller")
+    seen, said, told = watch(store, [record])
+    slurm = asked(busy, down, down, {}, lambda: store.write(record) or busy, {})
+    cluster._follow(slurm, seen)
+    assert said == ["squeue: Unable to contact slurm controller; still watching"]
+    assert [(each.key, each.status) for each in told] == [(record["key"], "ok")]
+    assert (seen.left, slurm.left) == ({}, [])
+
+
+def test_watching_ends_when_nothing_is_queued_and_knows_older_records(tmp_path):
+    store = Store(tmp_path)
+    record = write(store, "naver", status="failed", attempt=2)
+    seen, _, told = watch(store, [record], {record["key"]: 2})
+    cluster._follow(asked({}, {}), seen)
+    assert (list(seen.left), told) == ([record["key"]], [])
+    store.write({**record, "attempt": 3})
+    seen.tell_news()
+    assert [(each.key, each.status) for each in told] == [(record["key"], "failed")]
