@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench import registry
-from bench.cli import INTERRUPTED, OK
+from bench.cli import FAILED, INTERRUPTED, OK
 from bench.costs import learn
 from bench.plan import Stage, make_stages
 from bench.progress import Progress, format_seconds
@@ -54,6 +54,10 @@ def command(options: argparse.Namespace, settings: Settings, store: Store, selec
                 facts = {"timeout": options.timeout, "argv": options.argv, "hold": options.hold}
                 slurm.submit(arrays, settings, profile, pending=attached.pending, attempts=selection.attempts, **facts)
             progress.say(_summary(arrays, to_do, attached.busy, profile))
+        except slurm.PartlySubmittedError as error:
+            progress.close()
+            progress.say(str(error))
+            return FAILED
         except BaseException:
             progress.close()
             raise

@@ -17,9 +17,14 @@ from bench.stages import Settings, Stage
 from slurm import jobs, queue, status, worker
 from slurm.profile import Profile, load
 
-__all__ = ["Profile", "attach", "likely_array_size", "load", "look", "plan", "submit", "submitting"]
+__all__ = ["PartlySubmittedError", "Profile", "attach", "likely_array_size", "load", "look", "plan", "submit", "submitting"]
 _LOCK_SECONDS, _GLANCE_SECONDS = 30.0, 3.0
 MAX_ARRAY_SIZE = 1001  # where there is no controller to ask
+
+
+class PartlySubmittedError(RuntimeError):
+    """Slurm took some arrays of a sweep and refused the next one."""
+
 
 attach, look = status.attach, status.look
 
@@ -62,7 +67,8 @@ def submit(
     hold: bool = False,
 ) -> jobs.Submission:
     """Writes the job files, submits the arrays in order, and notes their ids. pending: job ids of stages that earlier submissions run.
-    attempts: cell key -> attempt on record. timeout: seconds a stage. hold: leaves the jobs in the queue until they are released. Raises submitit's FailedJobError or QueueError."""
+    attempts: cell key -> attempt on record. timeout: seconds a stage. hold: leaves the jobs in the queue until they are released. Raises
+    QueueError where nothing was submitted, else PartlySubmittedError."""
     facts: dict[str, Any] = {"argv": list(argv), "workers": profile.workers, "grace_seconds": profile.grace_seconds, "timeout": timeout}
     submission = jobs.create(Path(settings.store), arrays, settings, attempts=attempts, code=worker.code_facts(), **facts)
     ids: list[list[str]] = []  # array -> ids of its elements
@@ -71,10 +77,12 @@ def submit(
             needs = _dependency(array, ids, pending or {})
             try:
                 ids.append(_submit_array(submission, number, array, profile, needs, hold, settings.threads))
-            except queue.QueueError:
+            except queue.QueueError as error:
                 if not ids:
                     shutil.rmtree(submission.folder)  # nothing of it will ever run
-                raise
+                    raise
+                done = f"{len(ids)} of {len(arrays)} arrays were submitted before that"
+                raise PartlySubmittedError(f"{error}; {done}; the same command submits the rest") from error
             submission.note_job_id(number, ids[-1][0].partition("_")[0])
     return submission
 

@@ -42,9 +42,9 @@ class _Jobs:
     attempts: dict[str, int] = field(default_factory=dict)  # cell -> attempt on record when it was submitted
     upstream: dict[str, list[Element]] = field(default_factory=lambda: defaultdict(list))
 
-    def has_news(self, record: Record | None) -> bool:
+    def has_news(self, record: Record) -> bool:
         """Whether a record was written after the submission."""
-        return record is not None and record["attempt"] > self.attempts.get(record["key"], 0)
+        return bool(record["attempt"] > self.attempts.get(record["key"], 0))
 
     @property
     def is_old(self) -> bool:
@@ -204,6 +204,12 @@ def _note_pending(each: _Jobs, store: Store, attached: Attached) -> None:
         job = each.submission.job_id(array)
         name = f"{job}_{element}" if each.submission.facts["arrays"][array]["elements"] > 1 else job
         for stage in jobs.stages_from_json(line):
-            awaited = any(cell.key in attached.busy for cell in (*stage.cells, *stage.affects))
-            if stage.kind != "evaluate" and awaited and not store.has_model(stage.key):
+            if stage.kind != "evaluate" and not store.has_model(stage.key) and not _has_failed(stage, each, store):
                 attached.pending[stage.key] = name
+
+
+def _has_failed(stage: Stage, each: _Jobs, store: Store) -> bool:
+    """Whether a stage of a bundle that is still at work has come to grief, as the cells say that depend on it."""
+    records = [record for cell in (*stage.cells, *stage.affects) if (record := store.read(cell.key)) is not None and each.has_news(record)]
+    reason = f"skipped: teacher failed ({stage.label}:" if stage.kind == "teacher" else ""  # cells have other teachers, too
+    return any(record["status"] != "ok" and record["reason"].startswith(reason) for record in records)

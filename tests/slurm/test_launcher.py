@@ -162,6 +162,21 @@ def test_a_submission_under_way_is_never_settled(tmp_path, monkeypatch, noted, y
     assert status.attach(tmp_path, settings).busy == {cell.key: State("queued")}
 
 
+def test_a_teacher_is_waited_for_while_it_may_still_come_whatever_was_submitted_after_it(tmp_path, monkeypatch):
+    """The fit that needs it was never submitted; nor is a teacher waited for that has failed in a job which is still at work."""
+    submission, cell = submission_with_teacher(tmp_path, note=False)
+    submission.note_job_id(0, "5")
+    settings = Settings(str(tmp_path), "d", "c", launcher="slurm")
+    monkeypatch.setattr(status.queue, "accounting", lambda ids: {})
+    monkeypatch.setattr(status.queue, "live", lambda: {"5": {0: State("running")}})
+    attached = status.attach(tmp_path, settings)
+    assert (attached.busy, attached.pending) == ({}, {"t": "5"})
+    for name, pending in (("shape", {"t": "5"}), ("color", {})):
+        teacher = Stage("teacher", name, (), [], [cell], teacher=TeacherSpec("mtss", name, {}, DATA, "s"))
+        record_failure(teacher, settings, "failed", "boom")
+        assert status.attach(tmp_path, settings).pending == pending
+
+
 def test_what_slurm_does_not_know_is_unknown_and_never_done(tmp_path, monkeypatch):
     submission, cell = submission_with_teacher(tmp_path, note=False)
     assert status.cell_states(tmp_path, [cell.key])[cell.key].status == "unknown"
