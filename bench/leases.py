@@ -26,7 +26,8 @@ def hold(path: Path, *, owner: str, rank: int, seconds: float) -> Iterator[None]
 
     owner and rank: who asks; a later rank of the same owner (a requeued job) takes the lease from an earlier one at once. seconds: how
     long a lease lives after its last heartbeat. One whose process is gone from this host counts for nothing. Raises stopping.Stopped
-    where this process is asked to stop while it waits; asks it to stop where the lease is taken away."""
+    where this process is asked to stop while it waits. Where the lease is taken away it is asked to stop: for good by a later rank of
+    the same owner, else at this stage alone."""
     lease = _Lease(path, owner, rank, seconds)
     lease.acquire()
     try:
@@ -41,7 +42,7 @@ class _Lease:
         pid = os.getpid()
         self.content = {"token": secrets.token_hex(8), "owner": owner, "rank": rank, "host": socket.gethostname(), "pid": pid}
         self.content["process"] = _process(pid)
-        self._ended = threading.Event()
+        self._ended, self._lock = threading.Event(), threading.Lock()
         self._seen = 0.0, time.monotonic()  # the holder's last heartbeat, and when it was first seen
 
     def acquire(self) -> None:
@@ -88,12 +89,22 @@ class _Lease:
     def _beat(self) -> None:
         while not self._ended.wait(self.seconds / 4):
             with suppress(OSError):
-                holder = self._read().get("token", "")
-                if holder == self.content["token"]:
+                holder = self._read()
+                if holder.get("token") == self.content["token"]:
                     os.utime(self.path)
-                elif holder and not self._ended.is_set():  # released in the meantime, and taken by the next
-                    stopping.request(f"another run of {self.owner} took over")
+                elif holder:
+                    self._lose(holder)
                     return
+
+    def _lose(self, holder: dict[str, Any]) -> None:
+        """Asks this process to stop, unless it has released the lease in the meantime, and it was taken by the next."""
+        with self._lock:
+            if self._ended.is_set():
+                return
+            if holder.get("owner") == self.owner and holder.get("rank", 0) > self.rank:
+                stopping.request(f"another run of {self.owner} took over")
+            else:
+                stopping.request_stage(f"{holder.get('owner') or 'another process'} took over after {self.seconds:g} s without a heartbeat")
 
     def _is_mine(self) -> bool:
         return self._read().get("token") == self.content["token"]
@@ -106,7 +117,8 @@ class _Lease:
         return {}
 
     def release(self) -> None:
-        self._ended.set()
+        with self._lock:
+            self._ended.set()
         with suppress(OSError):
             if self._is_mine():
                 self.path.unlink()

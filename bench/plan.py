@@ -10,6 +10,7 @@ from typing import Any
 
 from bench import registry
 from bench.protocol import Schema
+from bench.seeding import digest
 from bench.spec import CLEAN, POOL_PARAM, CellSpec, DataSpec, FitSpec, TeacherSpec, UsageError, resolve_params, row_label
 
 MAX_MODELS_PER_EVALUATION = 32  # loaded together, so that one corrupted batch serves them all
@@ -167,7 +168,7 @@ def teacher_names(fit: FitSpec, schema: Schema) -> Sequence[str]:
 
 
 def _evaluations(cells: Sequence[CellSpec], fitted_here: set[str], max_models: int) -> list[Stage]:
-    """One stage per data set, resolution and corruption, for at most max_models fits."""
+    """One stage per data set, resolution and corruption, for at most max_models fits. Its key stands for its cells: leases go by it."""
     groups: dict[tuple[str, str, str, int, str], list[CellSpec]] = defaultdict(list)
     for cell in cells:
         data = cell.fit.data
@@ -178,7 +179,7 @@ def _evaluations(cells: Sequence[CellSpec], fitted_here: set[str], max_models: i
         for start in range(0, len(fits), max_models):
             chosen = set(fits[start : start + max_models])
             members = [cell for cell in group if cell.fit.key in chosen]
-            key = f"evaluate-{dataset}-{size}-{corruption}-{start // max_models}"
+            key = f"evaluate-{dataset}-{size}-{corruption}-{digest(sorted(cell.key for cell in members))[:16]}"
             found.append(Stage("evaluate", key, tuple(sorted(chosen & fitted_here)), members))
     return found
 

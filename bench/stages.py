@@ -26,6 +26,7 @@ __all__ += ["left_of", "prepare_process", "record_failure", "record_rest", "run_
 def run_stage(stage: Stage, settings: Settings, progress: Progress | None = None) -> StageResult:
     """Runs one stage and writes its records; an Exception ends up on the records of all cells that depend on the stage."""
     start = Start()
+    stopping.next_stage()
     try:
         return _recorded(stage, settings, progress, start)
     except UnwritableError as error:  # that is no fault of the cells, and no record could say so
@@ -47,7 +48,7 @@ def _recorded(stage: Stage, settings: Settings, progress: Progress | None, start
         raise
     except Exception as error:
         if stopping.requested() and classify(error)[0] == "interrupted":
-            return StageResult("interrupted", str(error), start.seconds, [])
+            return StageResult("interrupted", f"{error}: {stopping.reason()}", start.seconds, [])
         status, reason = classify(error)
         cells = record_rest(stage, settings, status, reason, attempts, error=error, start=start)
         return StageResult(status, reason, start.seconds, cells)

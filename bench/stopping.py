@@ -9,6 +9,7 @@ from contextlib import contextmanager
 SIGNALS = (signal.SIGUSR2, signal.SIGTERM)  # what Slurm sends before a time limit or a preemption, and before the end
 
 _reason = ""
+_stage_reason = ""  # why the stage at hand alone is to stop
 
 
 class Stopped(Exception):
@@ -21,21 +22,39 @@ def request(reason: str) -> None:
     _reason = _reason or reason
 
 
+def request_stage(reason: str) -> None:
+    """Asks this process to leave the stage that it is at; it goes on with the next one."""
+    global _stage_reason
+    _stage_reason = _stage_reason or reason
+
+
+def next_stage() -> None:
+    """Forgets what was asked of the stage before."""
+    global _stage_reason
+    _stage_reason = ""
+
+
+def reason() -> str:
+    """Why this process is to stop; empty where nobody asked."""
+    return _reason or _stage_reason
+
+
 def requested() -> bool:
     """Whether somebody asked."""
-    return bool(_reason)
+    return bool(reason())
 
 
 def check() -> None:
     """Raises Stopped where somebody asked."""
-    if _reason:
-        raise Stopped(_reason)
+    if requested():
+        raise Stopped(reason())
 
 
 def clear() -> None:
-    """Forgets the request."""
+    """Forgets every request."""
     global _reason
     _reason = ""
+    next_stage()
 
 
 def listen() -> None:

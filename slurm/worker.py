@@ -26,7 +26,7 @@ _END_SECONDS = 600.0  # how long a job that was told to end waits for its end
 
 
 class StageFailed(RuntimeError):
-    """A teacher failed, or another run of the job took over: jobs that wait for this one must not start."""
+    """A teacher failed, or somebody else took a stage over: jobs that wait for this one must not start."""
 
 
 class StaleCodeError(RuntimeError):
@@ -94,6 +94,7 @@ class _Supervisor:
         self.stages = [stage for stage in map(self._runnable, stages) if stage is not None]
         self.settings, self.facts = settings, facts
         self.status: dict[str, str] = {}
+        self.lost = ""  # who took a stage over
         self.requeue = signal.getsignal(signal.SIGUSR2)  # submitit's, which puts the job back into the queue
         self.signals: list[int] = []
 
@@ -122,8 +123,8 @@ class _Supervisor:
             pool.stop()
         if self.signals:
             self._leave()
-        if "interrupted" in self.status.values():  # without a signal: somebody else holds the lease
-            raise StageFailed("another run of this job took over")
+        if self.lost:
+            raise StageFailed(self.lost)
         failed = [key for key, status in self.status.items() if status != "ok"]
         if any(stage.kind == "teacher" and stage.key in failed for stage in self.stages):
             raise StageFailed(f"{len(failed)} of {len(self.stages)} stages failed")
@@ -144,6 +145,8 @@ class _Supervisor:
 
     def _tell(self, stage: Stage, result: StageResult) -> None:
         self.status[stage.key] = result.status
+        if result.status == "interrupted" and not self.signals:
+            self.lost = result.reason
         print(f"{result.status} {stage.label} {stage.key[:12]} {result.seconds:.1f}s {result.reason}", flush=True)
 
     def _leave(self) -> None:

@@ -8,6 +8,8 @@ import time
 import pytest
 
 from bench import leases, stopping
+from bench.plan import Stage
+from bench.stages import Settings, run_stage
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +99,18 @@ def test_a_requeued_job_takes_over_from_its_earlier_run_which_stops(tmp_path, an
         pipe.send("leave")
         assert pipe.recv() == "stopped"
         assert json.loads((tmp_path / "stage").read_text())["rank"] == 1  # the earlier run did not take the newer one's lease along
+
+
+def test_another_job_that_took_a_silent_holders_lease_stops_that_stage_alone(tmp_path):
+    """As after a pause of the whole process that was longer than the lease."""
+    path = tmp_path / "stage"
+    with leases.hold(path, owner="9_1", rank=3, seconds=0.4):
+        path.write_text(json.dumps({"token": "x", "owner": "8_2", "rank": 0, "host": "elsewhere", "pid": 1, "process": "1"}))
+        time.sleep(0.4)
+        with pytest.raises(stopping.Stopped, match=r"^8_2 took over after 0\.4 s without a heartbeat$"):
+            stopping.check()
+    assert json.loads(path.read_text())["owner"] == "8_2"
+    assert run_stage(Stage("evaluate", "next"), Settings(str(tmp_path), "d", "c")).status == "ok"
 
 
 def test_another_job_waits_and_a_stopping_process_does_not(tmp_path, another):

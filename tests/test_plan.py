@@ -83,6 +83,17 @@ def test_a_corruption_is_one_stage_for_all_fits_of_a_data_set():
     assert [len(stage.cells) for stage in stages_of(cells, max_models=3) if stage.kind == "evaluate"] == [6, 2]
 
 
+def test_evaluations_of_other_cells_have_other_keys():
+    """Leases go by them: sweeps with other methods must not wait for each other."""
+
+    def key(method="plain", **options):
+        [stage] = stages_of(cells_of([(method, "")], [("fog", 3)], **options), have=[], pending=["x"])[-1:]
+        return stage.key
+
+    assert key() == key()
+    assert len({key(), key("crooked"), key(seeds=(1,)), key(seeds=(0, 1)), key(fractions=(0.5,))}) == 5
+
+
 def test_what_has_a_model_is_not_trained_again():
     cells = cells_of([("planted", "student")], make_conditions(["fog"], [0, 3]))
     fit = cells[0].fit
