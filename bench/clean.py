@@ -115,8 +115,8 @@ def stale_reason(record: Record) -> str:
 
 
 def held(store: Store) -> str:
-    """Who is using a store, as far as it can be known: a run on this machine, a lease with a heartbeat, or jobs in the queue; nothing where
-    nobody is."""
+    """Who is using a store, as far as it can be known: a run on this machine, a lease with a heartbeat, jobs in the queue or, where Slurm
+    does not answer, perhaps; nothing where nobody is."""
     if turns.in_use(store.root):
         return "a run is working on it"
     for path in [*store.root.glob("leases/*.json"), *store.root.glob("slurm/*.lease")]:
@@ -125,10 +125,11 @@ def held(store: Store) -> str:
             return f"{path.relative_to(store.root)} was renewed {max(0.0, age):.0f} s ago"
     if not (store.root / "slurm").is_dir():
         return ""
-    keys = {key for sweep in store.sweeps() for key in sweep["keys"]}
-    part = registry.load_part("slurm.status")
-    live = sum(state.status in part.LIVE for state in part.cell_states(store.root, keys).values())
-    return f"{live} cells are queued or running" if live else ""
+    try:
+        live = registry.load_part("slurm.status").num_live(store.root)
+    except UsageError as error:
+        return f"whether its jobs have ended is unknown: {error}"
+    return f"{live} jobs are queued or running" if live else ""
 
 
 def delete(items: Iterable[Waste]) -> list[str]:

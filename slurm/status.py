@@ -75,6 +75,21 @@ def look(root: Path) -> dict[str, State]:
     return {key: state for key, state in states.items() if state.status in LIVE}
 
 
+def num_live(root: Path) -> int:
+    """How many jobs are queued or running, by the queue and by accounting. Raises queue.QueueError where neither can be asked."""
+    found, live, silence = _read(root), None, ""
+    if not found:
+        return 0
+    try:
+        live = queue.live()
+    except queue.QueueError as error:
+        silence = str(error)
+    noted = any(each.submission.job_id(array) for each in found for array in range(each.submission.num_arrays))
+    if (_ask(found, live) or not noted) and silence:  # what nobody noted, accounting cannot be asked of
+        raise queue.QueueError(silence)
+    return sum(state.status in LIVE for each in found for state in each.states.values())
+
+
 def attach(root: Path, settings: Settings) -> Attached:
     """Asks the queue what is still to come, and writes down what was lost: for whoever holds the right to submit, since another
     command's submission may be half done otherwise. Raises queue.QueueError where the queue cannot be asked."""
@@ -140,8 +155,9 @@ def _states(
     return {key: _cell_state(key, each) for key, each in missing.items()}
 
 
-def _ask(found: list[_Jobs], live: Mapping[str, Mapping[int, State]] | None) -> None:
-    """Fills in the states of elements: from the queue where it was asked, else and for what has ended from accounting."""
+def _ask(found: list[_Jobs], live: Mapping[str, Mapping[int, State]] | None) -> str:
+    """Fills in the states of elements: from the queue where it was asked, else and for what has ended from accounting. Returns why
+    accounting did not answer, or nothing."""
     ids = {each.submission.job_id(array) for each in found for array in range(each.submission.num_arrays)} - {""}
     error = ""
     try:
@@ -167,6 +183,7 @@ def _ask(found: list[_Jobs], live: Mapping[str, Mapping[int, State]] | None) -> 
             elif not rows and error:
                 state = State("unknown", error)
             each.states[array, element] = state
+    return error
 
 
 def _cell_state(key: str, each: _Jobs) -> State:

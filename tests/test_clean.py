@@ -13,8 +13,12 @@ from handmade import write
 
 from bench import clean as module
 from bench import registry
+from bench.bundles import Bundle, JobArray
 from bench.clean import stale_reason
 from bench.cli import main
+from bench.plan import Stage
+from bench.spec import CellSpec, DataSpec, FitSpec, TeacherSpec
+from bench.stages import Settings
 from bench.store import SCHEMA_VERSION, Store
 
 PLACE = {"split": "test"}
@@ -245,29 +249,77 @@ def test_a_run_on_this_machine_uses_a_store(store, capsys):
     assert not going & files(store.root)
 
 
-def test_jobs_in_the_queue_use_a_store(store, monkeypatch, capsys):
-    from types import SimpleNamespace
+def submission(store, *, noted=True):
+    """Job files of one job, whose id is 5."""
+    from slurm import jobs
 
-    record = write(store, "supervised", **PLACE)
-    (store.root / "slurm").mkdir()
-    (store.root / "sweeps").mkdir()
-    (store.root / "sweeps" / "0.json").write_text(json.dumps({"argv": [], "keys": [record["key"]], "written": 0}))
-    states = {record["key"]: SimpleNamespace(status="queued")}
-    part = SimpleNamespace(LIVE=("queued", "running"), cell_states=lambda root, keys: {key: states[key] for key in keys if key in states})
-    monkeypatch.setattr(module.registry, "load_part", lambda name: part)
+    fit = FitSpec("naver", {}, DataSpec("darn", "real", "h", 8, 1.0, 1.0, 0), "s")
+    stage = Stage("teacher", "t", (), [], [CellSpec(fit, "", "tiny")], teacher=TeacherSpec("naver", "color", {}, fit.data, "s"))
+    found = jobs.create(store.root, [JobArray("teacher", [Bundle([stage], 1.0, 0.0, True)], 10, 1000)], Settings(str(store.root), "d", "c"))
+    if noted:
+        found.note_job_id(0, "5")
+    return found
+
+
+def slurm_says(monkeypatch, live=None, rows=None):
+    """The answers of squeue and sacct; None where one does not answer."""
+    from slurm import queue
+
+    def answer(text, value):
+        def ask(*_):
+            if value is None:
+                raise queue.QueueError(text)
+            return value
+
+        return ask
+
+    monkeypatch.setattr(queue, "live", answer("squeue: no controller", live))
+    monkeypatch.setattr(queue, "accounting", answer("sacct: accounting is disabled", rows))
+
+
+@pytest.mark.parametrize(
+    ("live", "rows", "said"),
+    [
+        ("queued", None, "1 jobs are queued or running"),
+        (None, "RUNNING", "1 jobs are queued or running"),
+        (None, None, "whether its jobs have ended is unknown: squeue: no controller"),
+        ("", None, ""),
+        (None, "FAILED", ""),
+        ("", "RUNNING", ""),  # accounting is the one that lags
+    ],
+)
+def test_jobs_in_the_queue_use_a_store(store, monkeypatch, capsys, live, rows, said):
+    """Jobs whose cells no sweep's note names, too."""
+    from slurm.queue import Row, State
+
+    write(store, "supervised", **PLACE)
+    submission(store)
+    found = None if live is None else {"5": {0: State(live)}} if live else {}
+    slurm_says(monkeypatch, found, None if rows is None else {"5": {0: Row(rows, "1:0")}})
+    assert clean(store, "--yes") == (2 if said else 0)
+    assert said in capsys.readouterr().err
+
+
+def test_jobs_that_nobody_noted_are_asked_of_the_queue(store, monkeypatch, capsys):
+    from slurm.queue import State
+
+    write(store, "supervised", **PLACE)
+    made = submission(store, noted=False)
+    slurm_says(monkeypatch, {made.name(0): {0: State("running")}}, {})
     assert clean(store, "--yes") == 2
-    assert "1 cells are queued or running" in capsys.readouterr().err
-    states.clear()
+    slurm_says(monkeypatch, None, {})
+    assert clean(store, "--yes") == 2
+    assert "whether its jobs have ended is unknown" in capsys.readouterr().err
+    slurm_says(monkeypatch, {}, {})
     assert clean(store, "--yes") == 0
 
 
-def test_a_damaged_note_of_a_sweep_beside_jobs_is_named_and_in_nobodys_way(store, capsys, caplog):
+def test_a_damaged_note_of_a_sweep_beside_jobs_is_in_nobodys_way(store):
     write(store, "naver", status="failed", **PLACE)
     for folder in ("slurm", "sweeps"):
         (store.root / folder).mkdir()
     (store.root / "sweeps" / "0.json").write_text('{"argv": [')
     assert clean(store, "--failed", "--yes") == 0
-    assert "0.json: damaged" in caplog.text
     assert list(store.records()) == []
 
 
