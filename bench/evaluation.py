@@ -99,14 +99,14 @@ class _Lane:
     def __init__(self, candidate: Candidate, schema: Schema, num_images: int) -> None:
         self.candidate, self.schema = candidate, schema
         self.scores = {kind.name: np.empty((num_images, len(kind.classes)), dtype=np.float32) for kind in schema}
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.seconds = 0.0
 
     def predict(self, images: Tensor, rows: slice) -> None:
         started = time.perf_counter()
         try:
             _store(_predict(self.candidate.predict, images), self.scores, rows)
-        except Exception as error:  # the cell's border: whatever one model does, the others go on
+        except (Exception, SystemExit) as error:  # the cell's border: whatever one model does, the others go on
             self._drop(error)
         self.seconds += time.perf_counter() - started
 
@@ -124,7 +124,7 @@ class _Lane:
         seconds = self.seconds + time.perf_counter() - started
         return Outcome(self.candidate.key, summary, self.error, seconds, speed, shared_seconds)
 
-    def _drop(self, error: Exception) -> None:
+    def _drop(self, error: BaseException) -> None:
         self.error = error
         self.scores.clear()
 

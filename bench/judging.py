@@ -106,7 +106,7 @@ def _load_candidates(
             continue
         try:
             found[key] = load_candidate(own[0].fit, store, dataset_of(own[0].fit.data, settings).schema, device)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             status, reason = classify(error)
             results += [write_record(store, cell, settings, start, status=status, reason=reason, error=error_of(error)) for cell in own]
     return found, results

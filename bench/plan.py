@@ -163,7 +163,7 @@ def teacher_names(fit: FitSpec, schema: Schema) -> Sequence[str]:
     try:
         method = registry.method_class(fit.method)(**fit.params)
         return tuple(method.teachers(schema))
-    except Exception:  # the fit meets the same error in its worker, where it is recorded
+    except (Exception, SystemExit):  # the fit meets the same error in its worker, where it is recorded
         return ()
 
 

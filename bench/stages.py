@@ -46,7 +46,7 @@ def _recorded(stage: Stage, settings: Settings, progress: Progress | None, start
         return StageResult("interrupted", str(error), start.seconds, [])
     except UnwritableError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a method that ends the process is no reason to end the sweep
         if stopping.requested() and classify(error)[0] == "interrupted":
             return StageResult("interrupted", f"{error}: {stopping.reason()}", start.seconds, [])
         status, reason = classify(error)

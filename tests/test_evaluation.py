@@ -109,6 +109,17 @@ def test_a_candidate_that_fails_costs_only_itself(examples, predict, error, mess
     assert before.summary.metrics == after.summary.metrics == alone.summary.metrics
 
 
+def test_a_candidate_that_ends_the_process_costs_only_itself(examples):
+    def leaving(images):
+        raise SystemExit(3)
+
+    bad, after = evaluate(
+        [Candidate("bad", leaving), Candidate("after", means)], examples, SCHEMA, "none", 0, corrupt=Corruption(), device=CPU, batch_size=10
+    )
+    assert isinstance(bad.error, SystemExit)
+    assert after.error is None
+
+
 def test_a_candidate_that_failed_is_not_asked_again(examples):
     asked = []
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from faulty import records, run, run_here, start, until
-from planted import DEADLY, plant
+from planted import DEADLY, PLAIN, plant
 
 from bench import evaluation, launchers
 from bench.launchers import Interrupted, Schedule, run_inline
@@ -49,6 +49,19 @@ def test_an_evaluation_that_fails_half_way_keeps_what_it_had_done(place, monkeyp
     error = capsys.readouterr().err
     assert "[2/3] ok plain" in error
     assert "[3/3] failed plain" in error
+
+
+@pytest.mark.parametrize("launcher", ["inline", "process"])
+def test_a_method_that_ends_the_process_costs_its_own_cells(place, launcher):
+    """Its exit code is not taken for the sweep's: 3 would be a regression."""
+    leaving = PLAIN.replace("class Plain", "class Leaving").replace(
+        "self.model = self.build", "raise SystemExit(3)\n        self.model = self.build"
+    )
+    plant(place / "plugins", leaving=leaving)
+    done = run(place, "--methods", "leaving,plain", "--launcher", launcher)
+    assert done.returncode == 1, done.stderr
+    found = {record["method"]: (record["status"], record["reason"]) for record in records(place).values()}
+    assert found == {"leaving": ("failed", "SystemExit: 3"), "plain": ("ok", "")}
 
 
 def test_an_interrupted_evaluation_keeps_what_it_had_done(place, monkeypatch, capsys):
