@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,8 +27,10 @@ def command(options: argparse.Namespace) -> int:
     from bench import run
 
     store = Store(options.store)
-    if options.gpus < 1 or (options.cells is not None and options.cells < 1) or min(options.failure_rate, options.preemption_rate) < 0:
-        raise UsageError("--gpus and --cells of at least 1 and rates of at least 0 expected")
+    if options.gpus < 1 or (options.cells is not None and options.cells < 1):
+        raise UsageError("--gpus and --cells of at least 1 expected")
+    if not all(0 <= rate < math.inf for rate in (options.failure_rate, options.preemption_rate)):
+        raise UsageError("--failure-rate and --preemption-rate of at least 0 expected, and finite")
     if (options.cells is not None or options.out is not None) and not options.simulate:
         raise UsageError("--cells and --out belong to --simulate")
     if options.simulate and options.cells is not None:
@@ -92,7 +95,10 @@ def measured_medians(store: Store, preset: str) -> dict[str, float]:
 def _simulate(options: argparse.Namespace, stages: Sequence[Stage], estimate: Callable[[Stage], Estimate]) -> int:
     slurm = registry.load_part("slurm.launcher")
     profile = slurm.load(options.profile)
-    machine = simulate.Machine(options.gpus, profile.startup_seconds, failures=options.failure_rate, preemptions=options.preemption_rate)
+    rates = {"failures": options.failure_rate, "preemptions": options.preemption_rate}
+    machine = simulate.Machine(options.gpus, profile.startup_seconds, gpus_a_job=max(profile.gpus_per_node, 1), **rates)
+    if not machine.jobs:
+        raise UsageError(f"--gpus {options.gpus} is less than the {profile.gpus_per_node} of one job of --profile {options.profile}")
     outcomes = simulate.compare(stages, estimate, profile.limits(slurm.MAX_ARRAY_SIZE), machine)
     print(table(outcomes, options.gpus))
     best = min(outcomes, key=lambda name: outcomes[name].makespan_seconds)

@@ -18,8 +18,9 @@ from bench.plan import Stage
 
 @dataclass(frozen=True)
 class Machine:
-    """A cluster. gpus: jobs at a time. startup_seconds: of a job, before its first stage does anything. starts_a_second: what the
-    controller manages. failures and preemptions: a GPU-hour. checkpoint_seconds: between two, at most so much work is done again."""
+    """A cluster. gpus: in all; gpus_a_job: of which a job takes so many. startup_seconds: of a job, before its first stage does anything.
+    starts_a_second: what the controller manages. failures and preemptions: a GPU-hour. checkpoint_seconds: between two, at most so much
+    work is done again."""
 
     gpus: int
     startup_seconds: float = 30.0
@@ -28,6 +29,12 @@ class Machine:
     preemptions: float = 0.0
     checkpoint_seconds: float = 30.0
     requeue_seconds: float = 120.0
+    gpus_a_job: int = 1
+
+    @property
+    def jobs(self) -> int:
+        """At a time, at most."""
+        return self.gpus // self.gpus_a_job
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ class _Schedule:
         self.first = first
         self.running = [0] * len(arrays)
         self.ready: list[list[int]] = [[] for _ in arrays]  # jobs of an array that may start, last first
-        self.free, self.now, self.next_start = machine.gpus, 0.0, 0.0
+        self.free, self.now, self.next_start = machine.jobs, 0.0, 0.0
         self.events: list[tuple[float, int, int, float]] = []  # time, job, 1 ended or 0 stopped or 2 back in the queue, work done
         self.overhead = self.lost = 0.0
         self.width = self.waiting = self.restarts = 0
@@ -104,8 +111,8 @@ class _Schedule:
             self._event(index, kind, worked)
             self._start()
         busy = sum(job.seconds for job in self.jobs)
-        figures = (self.now, busy, self.overhead, self.lost, self.width, self.waiting, self.restarts)
-        return Outcome(len(self.jobs), len(self.arrays), *figures)
+        busy, overhead, lost = (self.machine.gpus_a_job * seconds for seconds in (busy, self.overhead, self.lost))
+        return Outcome(len(self.jobs), len(self.arrays), self.now, busy, overhead, lost, self.width, self.waiting, self.restarts)
 
     def _event(self, index: int, kind: int, worked: float) -> None:
         job = self.jobs[index]
@@ -140,7 +147,7 @@ class _Schedule:
         self.running[job.array] += 1
         begin = max(self.now, self.next_start)
         self.next_start = begin + 1 / machine.starts_a_second
-        rate = (machine.failures + machine.preemptions) / 3600
+        rate = machine.gpus_a_job * (machine.failures + machine.preemptions) / 3600
         survives = self.rng.expovariate(rate) if rate else math.inf
         left = job.seconds - job.done
         self.overhead += min(machine.startup_seconds, survives)
@@ -155,13 +162,14 @@ class _Schedule:
         heapq.heappush(self.events, (begin + survives, index, 0, worked))
 
 
-def policies(limits: Limits, total_seconds: float, gpus: int) -> dict[str, Limits]:
+def policies(limits: Limits, total_seconds: float, machine: Machine) -> dict[str, Limits]:
     """Ways of bundling that are compared."""
     found = {"one stage a job": replace(limits, max_stages=1), "ten stages a job": replace(limits, max_stages=10, bundle_seconds=math.inf)}
     for minutes in (5, 20, 60, 240):
         found[f"{minutes} min a job"] = replace(limits, bundle_seconds=60.0 * minutes, max_stages=10**6)
-    share = max(total_seconds / gpus, 1.0)
-    return {**found, "one job a GPU": replace(limits, bundle_seconds=share, max_stages=10**6)}
+    share = max(total_seconds / (machine.jobs * limits.workers), 1.0)
+    place = "GPU" if machine.gpus_a_job == 1 else "node"
+    return {**found, f"one job a {place}": replace(limits, bundle_seconds=share, max_stages=10**6)}
 
 
 def compare(stages: Sequence[Stage], estimate: Callable[[Stage], Estimate], limits: Limits, machine: Machine) -> dict[str, Outcome]:
@@ -169,8 +177,8 @@ def compare(stages: Sequence[Stage], estimate: Callable[[Stage], Estimate], limi
     estimates = {stage.key: estimate(stage) for stage in stages}
     total = sum(each.seconds for each in estimates.values())
     found = {}
-    for name, each in policies(limits, total, machine.gpus).items():
-        found[name] = run(make_arrays(stages, lambda stage: estimates[stage.key], each), machine)
+    for name, each in policies(limits, total, machine).items():
+        found[name] = run(make_arrays(stages, lambda stage: estimates[stage.key], each), machine, workers=limits.workers)
     return found
 
 

@@ -39,6 +39,16 @@ def test_a_chain_takes_as_long_as_its_parts_and_the_limit_of_an_array_holds():
     assert simulate.run(arrays(*fits(6), max_running=2), quick(9)).makespan_seconds == 330.0
 
 
+def test_jobs_of_whole_nodes_share_their_stages_among_their_workers():
+    """Sixteen fits of 100 s on two nodes of four GPUs: eight a node, two a worker."""
+    stages, seconds = fits(16)
+    machine = quick(8, gpus_a_job=4)
+    found = simulate.compare(stages, lambda stage: Estimate(seconds[stage.key], 0.0, True), Limits(workers=4), machine)["one job a node"]
+    assert (found.jobs, found.width, found.makespan_seconds) == (2, 2, 210.0)
+    assert (found.busy_seconds, found.overhead_seconds) == (1600.0, 80.0)  # of GPUs
+    assert found.utilisation(8) == pytest.approx(200 / 210)
+
+
 def test_a_slow_controller_starts_jobs_one_after_another():
     assert simulate.run(arrays(*fits(3, 1.0)), Machine(9, 0.0, starts_a_second=0.1)).makespan_seconds == pytest.approx(21.0)
 
@@ -94,3 +104,9 @@ def test_the_command_prints_a_table_and_draws_it(tmp_path, capsys):
     assert "<svg" in (tmp_path / "plan.svg").read_text()
     assert main(["plan", "--cells", "5"]) == 2
     assert main(["plan", "--simulate", "--gpus", "0", "--cells", "5"]) == 2
+    for rate in ("--failure-rate", "--preemption-rate"):
+        for value in ("nan", "inf", "-1"):
+            assert main(["plan", "--simulate", "--cells", "5", rate, value]) == 2
+    capsys.readouterr()
+    assert main([*words, "--profile", "a100-node", "--gpus", "7"]) == 2
+    assert "--gpus 7 is less than the 8 of one job of --profile a100-node" in capsys.readouterr().err
