@@ -40,6 +40,15 @@ def test_a_plan_shows_graph_cost_and_makespan_and_writes_nothing(place):
     assert not (place / "results").exists()
 
 
+def test_a_plan_of_what_is_stale_counts_what_a_run_would_do(place):
+    words = ("--methods", "plain", "--severities", "0", "--launcher", "inline")
+    assert run(place, "run", *words).returncode == 0
+    plant(place / "plugins", plain=PLAIN.replace("shift: float = 0.0", "shift: float = 2.0"))
+    for command in (("run", "--dry-run"), ("plan",)):
+        done = run(place, *command, *words, "--only", "stale")
+        assert "1 cells, 1 to do" in done.stdout, done.stderr
+
+
 def test_a_dry_run_with_a_profile_shows_arrays_bundles_hours_makespan_and_width(place):
     words = ("--methods", "plain,taught", "--seeds", "0-3", "--severities", "0,3", "--corruptions", "jpeg_compression")
     done = run(place, "run", *words, "--dry-run", "--profile", "p.toml")
