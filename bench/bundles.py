@@ -29,7 +29,7 @@ class Limits:
     max_running: int = 0
     startup_seconds: float = 60.0
     walltime_factor: float = 2.0
-    min_minutes: int = 10
+    min_minutes: int = 20
     max_minutes: int = 24 * 60
     unmeasured_minutes: int = 240
     memory_factor: float = 1.5

@@ -37,7 +37,7 @@ class Profile:
     bundle_minutes: float = 20.0
     max_stages: int = 200
     max_running: int = 0
-    min_walltime_minutes: int = 10
+    min_walltime_minutes: int = 20  # submitit takes a preemption in the last ten for a timeout
     max_walltime_minutes: int = 1440
     unmeasured_walltime_minutes: int = 240
     walltime_factor: float = 2.0

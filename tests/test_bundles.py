@@ -73,7 +73,7 @@ def test_what_was_never_measured_keeps_to_itself_and_gets_a_long_walltime():
     arrays = make_arrays(stages, lambda stage: Estimate(5.0, 0.0, stage.key in known), Limits(unmeasured_minutes=240))
     assert [([stage.key for bundle in array.bundles for stage in bundle.stages], array.walltime_minutes) for array in arrays] == [
         (["f1", "f3"], 320),
-        (["f0", "f2"], 10),
+        (["f0", "f2"], 20),
     ]
 
 
@@ -89,7 +89,7 @@ def test_the_limit_on_running_jobs_is_shared_within_a_kind():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "measured", "minutes"), [(0, True, 10), (269, True, 10), (271, True, 20), (10**6, True, 1440), (0, False, 320)]
+    ("seconds", "measured", "minutes"), [(0, True, 20), (569, True, 20), (571, True, 40), (10**6, True, 1440), (0, False, 320)]
 )
 def test_walltime_grows_in_doublings_up_to_the_partitions_limit(seconds, measured, minutes):
     assert walltime_minutes(Bundle([], seconds, 0.0, measured), Limits()) == minutes

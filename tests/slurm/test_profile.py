@@ -1,5 +1,9 @@
 """Profiles: the examples load, and every mistake is named with what is valid."""
 
+import logging
+import time
+import types
+
 import pytest
 
 from bench.spec import UsageError
@@ -27,6 +31,17 @@ def test_there_are_three_examples_and_defaults():
     assert load("") == Profile()
 
 
+def test_the_shortest_job_by_default_may_be_preempted_for_ten_minutes(monkeypatch):
+    """What submitit holds to be out of time is put back into the queue max_timeouts times only."""
+    from submitit.core.job_environment import SignalHandler
+
+    job = types.SimpleNamespace(_timeout_min=Profile().min_walltime_minutes)
+    handler = types.SimpleNamespace(_delayed=job, _start_time=time.time() - 590, _logger=logging.getLogger())
+    assert not SignalHandler.has_timed_out(handler)
+    job._timeout_min //= 2
+    assert SignalHandler.has_timed_out(handler)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -43,7 +58,7 @@ def test_there_are_three_examples_and_defaults():
         ("setup = [1]", "a list of shell lines expected"),
         ('setup = ["export HF_TOKEN=abc"]', "export HF_TOKEN=... looks like a secret"),
         ('partition = "a\\n#SBATCH --uid=0"', "a line break in"),
-        ("signal_seconds = 600", "signal_seconds is 600; less than the shortest walltime (10 min) expected"),
+        ("signal_seconds = 1200", "signal_seconds is 1200; less than the shortest walltime (20 min) expected"),
         ("min_walltime_minutes = 99\nmax_walltime_minutes = 9", "min_walltime_minutes is 99, above max_walltime_minutes 9"),
         ("gpus_per_node = 2\nworkers = 3", "3 workers for 2 GPUs; a multiple expected"),
         ("a = ", "Invalid value"),
