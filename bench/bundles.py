@@ -159,9 +159,20 @@ def _bundles(group: list[Stage], estimates: Mapping[str, Estimate], limits: Limi
 
 
 def _share_running(arrays: Sequence[JobArray], max_running: int) -> None:
-    """Shares the limit among the arrays of a kind by their length, at least one each; kinds mostly run one after another."""
-    for kind in _LEVELS:
-        own = [array for array in arrays if array.kind == kind]
-        total = sum(len(array.bundles) for array in own)
-        for array in own:
-            array.max_running = max(1, max_running * len(array.bundles) // total) if max_running else 0
+    """Shares the limit among the arrays of a kind by their length; kinds mostly run one after another. Slurm has a limit for an array
+    alone and each runs at least one, so that more arrays of a kind than the limit pass it: see most_running."""
+    for kind in _LEVELS if max_running else ():
+        own = sorted((array for array in arrays if array.kind == kind), key=lambda array: len(array.bundles))
+        free = max_running
+        for place, array in enumerate(own):  # the shortest first: what it does not need is left to the others
+            left = sum(len(each.bundles) for each in own[place:])
+            most = free - (len(own) - place - 1)  # one is kept for each of the others
+            array.max_running = max(1, min(len(array.bundles), free * len(array.bundles) // left, most))
+            free -= array.max_running
+
+
+def most_running(arrays: Sequence[JobArray]) -> tuple[int, str]:
+    """How many jobs of a kind the limits of its arrays let run at a time, and which kind that is of; of the kind with the most."""
+    found = {kind: sum(array.max_running or len(array.bundles) for array in arrays if array.kind == kind) for kind in _LEVELS}
+    kind = max(found, key=found.__getitem__)
+    return found[kind], kind

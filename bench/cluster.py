@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench import registry
+from bench.bundles import JobArray, most_running
 from bench.cli import FAILED, INTERRUPTED, OK
 from bench.costs import learn
 from bench.plan import Stage, make_stages
@@ -22,7 +23,6 @@ from bench.stages import CellResult, Settings, StageResult
 from bench.store import Store
 
 if TYPE_CHECKING:
-    from bench.bundles import JobArray
     from bench.run import Selection
 
 T = TypeVar("T")
@@ -109,6 +109,7 @@ def describe(options: argparse.Namespace, store: Store, stages: Sequence[Stage])
     lines.append(
         f"{len(arrays)} arrays, {bundles} bundles, {hours:.2f} {what}, predicted makespan "
         f"{format_seconds(outcome.makespan_seconds)} where the cluster has room, queue width {outcome.width} jobs"
+        f"{_beyond(arrays, profile.max_running)}"
     )
     if any(not bundle.measured for array in arrays for bundle in array.bundles):
         lines.append("some of it has never been measured in this store: its time is a guess, its walltime unmeasured_walltime_minutes")
@@ -129,11 +130,16 @@ def _summary(arrays: Sequence[JobArray], to_do: Sequence[Any], busy: Mapping[str
     under_way = "".join(f", {count} {status}" for status, count in sorted(counts.items()))
     jobs = sum(len(array.bundles) for array in arrays)
     where = f" to {profile.partition}" if profile.partition else ""
-    return (
-        f"submitted {len(to_do)} cells in {jobs} jobs of {len(arrays)} arrays{where}{under_way}"
-        if arrays
-        else f"nothing to submit{under_way}"
-    )
+    if not arrays:
+        return f"nothing to submit{under_way}"
+    return f"submitted {len(to_do)} cells in {jobs} jobs of {len(arrays)} arrays{where}{under_way}{_beyond(arrays, profile.max_running)}"
+
+
+def _beyond(arrays: Sequence[JobArray], max_running: int) -> str:
+    """Says where a limit on running jobs cannot be kept."""
+    most, kind = most_running(arrays)
+    why = "each array may run one, and arrays that wait for different jobs cannot be one"
+    return f"; up to {most} jobs of kind {kind} may run at a time, not {max_running}: {why}" if 0 < max_running < most else ""
 
 
 @dataclass

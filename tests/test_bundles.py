@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.bundles import Bundle, Limits, by_time, make_arrays, memory_mb, walltime_minutes
+from bench.bundles import Bundle, Limits, by_time, make_arrays, memory_mb, most_running, walltime_minutes
 from bench.costs import Estimate
 from bench.plan import Stage
 
@@ -85,7 +85,18 @@ def test_a_pending_need_is_kept_by_its_key():
 def test_the_limit_on_running_jobs_is_shared_within_a_kind():
     stages = [*(Stage("fit", f"a{n}") for n in range(30)), Stage("teacher", "t"), *(Stage("fit", f"b{n}", ("t",)) for n in range(10))]
     arrays = make_arrays(stages, even(), Limits(max_stages=1, max_running=8))
-    assert {array.kind + str(len(array.bundles)): array.max_running for array in arrays} == {"teacher1": 8, "fit30": 6, "fit10": 2}
+    assert {array.kind + str(len(array.bundles)): array.max_running for array in arrays} == {"teacher1": 1, "fit30": 6, "fit10": 2}
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.integers(1, 30))
+def test_the_arrays_of_a_kind_keep_to_the_limit_on_running_jobs_where_they_are_no_more_than_it(sizes, max_running):
+    stages = [Stage("fit", f"f{group}-{number}", (f"t{group}",)) for group, size in enumerate(sizes) for number in range(size)]
+    teachers = [Stage("teacher", f"t{group}") for group in range(len(sizes))]
+    arrays = make_arrays([*teachers, *stages], even(), Limits(max_stages=1, max_running=max_running))
+    running = [array.max_running for array in arrays if array.kind == "fit"]
+    assert min(running) >= 1
+    assert sum(running) == min(max(max_running, len(sizes)), len(stages))
+    assert most_running(arrays)[0] == max(sum(running), min(max_running, len(sizes)))
 
 
 @pytest.mark.parametrize(

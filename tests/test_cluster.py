@@ -6,6 +6,7 @@ import pytest
 from handmade import write
 
 from bench import cluster
+from bench.bundles import Bundle, JobArray
 from bench.spec import UsageError
 from bench.store import Store
 
@@ -59,3 +60,13 @@ def test_watching_ends_when_nothing_is_queued_and_knows_older_records(tmp_path):
     store.write({**record, "attempt": 3})
     seen.tell_news()
     assert [(each.key, each.status) for each in told] == [(record["key"], "failed")]
+
+
+def test_a_limit_on_running_jobs_that_cannot_be_kept_is_said():
+    def summary(arrays, max_running):
+        made = [JobArray("fit", [Bundle([], 1.0, 0.0, True)] * 4, 20, 1000, max_running=min(max_running, 4)) for _ in range(arrays)]
+        return cluster._summary(made, [], {}, SimpleNamespace(partition="", max_running=max_running))
+
+    assert "submitted 0 cells in 12 jobs of 3 arrays; up to 6 jobs of kind fit may run at a time, not 2" in summary(3, 2)
+    assert summary(1, 2) == "submitted 0 cells in 4 jobs of 1 arrays"
+    assert summary(3, 0) == "submitted 0 cells in 12 jobs of 3 arrays"
