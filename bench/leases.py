@@ -4,6 +4,7 @@ Results do not depend on it: whatever is written twice is written whole and is t
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -18,6 +19,7 @@ from typing import Any
 from bench import stopping
 
 _POLL_SECONDS = 0.5
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # what file systems without hard links say
 
 
 @contextmanager
@@ -59,11 +61,7 @@ class _Lease:
 
     def _take(self, mine: Path) -> bool:
         os.utime(mine)
-        try:
-            os.link(mine, self.path)  # fails where there is a lease; with its content in one step otherwise
-        except FileExistsError:
-            pass
-        else:
+        if self._put(mine):
             return self._is_mine()
         with suppress(FileNotFoundError):
             beat = self.path.stat().st_mtime
@@ -74,6 +72,26 @@ class _Lease:
                 os.replace(copy, self.path)
                 return self._is_mine()
         return False
+
+    def _put(self, mine: Path) -> bool:
+        """Makes the lease where there is none; with its content in one step where the file system has hard links."""
+        try:
+            os.link(mine, self.path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            return self._create()
+        return True
+
+    def _create(self) -> bool:
+        try:
+            with self.path.open("x", encoding="utf-8") as file:  # a lease without a name until it is written, which nobody outranks
+                file.write(json.dumps(self.content))
+        except FileExistsError:
+            return False
+        return True
 
     def _silent_for(self, beat: float) -> float:
         """Seconds for which this process has seen no other heartbeat: right even where the calendar was put back since the last one."""

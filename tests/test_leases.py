@@ -1,5 +1,6 @@
 """Who works on a stage: one at a time, the later run of a job before the earlier, and nobody waits for the dead."""
 
+import errno
 import json
 import multiprocessing
 import threading
@@ -52,7 +53,15 @@ def test_a_lease_is_there_while_it_is_held_and_gone_afterwards(tmp_path):
     assert list(path.parent.iterdir()) == []
 
 
-def test_one_after_the_other(tmp_path):
+@pytest.mark.parametrize("error", [None, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_one_after_the_other(tmp_path, monkeypatch, error):
+    """On file systems without hard links, too."""
+
+    def link(*_):
+        raise OSError(error, "no links here")
+
+    if error is not None:
+        monkeypatch.setattr(leases.os, "link", link)
     inside, most, lock = 0, 0, threading.Lock()
 
     def work(number):
