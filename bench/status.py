@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +24,7 @@ def command(options: argparse.Namespace) -> int:
         print(f"no sweep in {options.store}; python -m bench run starts one")
     for sweep in sweeps:
         counts = ", ".join(f"{count} {status}" for status, count in sweep["counts"].items())
-        print(f"python -m bench {' '.join(sweep['argv'])}\n  {sweep['cells']} cells: {counts}")
+        print(f"python -m bench {shlex.join(sweep['argv'])}\n  {sweep['cells']} cells: {counts}")
         for failure in sweep["not_ok"]:
             print(f"  {failure['status']} {failure['cell']}: {failure['reason']}")
         for wait in sweep["under_way"]:
