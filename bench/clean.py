@@ -66,7 +66,8 @@ def waste(store: Store, *, failed: bool, stale: bool, models: bool, older_than: 
 
     failed: records that are not ok. stale: records of other code than today's. models: those that no ok record that stays needs.
     Leftovers always: checkpoints of finished stages, files set aside as damaged, and, older than older_than seconds, temporary files,
-    models without their completion marker and predictions without a record. What is younger may belong to a sweep under way.
+    models without their completion marker, predictions without a record, submissions all of whose jobs have ended, and leases without a
+    heartbeat. What is younger may belong to a sweep under way.
     Raises UsageError for models where a record cannot be read: what it needs is unknown."""
     records, faults = store.survey()
     for fault in faults:
@@ -90,6 +91,8 @@ def waste(store: Store, *, failed: bool, stale: bool, models: bool, older_than: 
     lost = (path for path in _below(store, "predictions/??/*.safetensors") if not store.record_path(path.stem).exists())
     found["predictions without a record"] = [_whole(path) for path in _old(lost, older_than)]
     going_whole = {path for items in found.values() for item in items for path in item.paths}
+    found["settled submissions"] = [_whole(path.parent) for path in _old(_below(store, "slurm/*/settled"), older_than)]
+    found["leases that nobody holds"] = [_whole(path) for path in _old(_below(store, "leases/*"), max(older_than, _LEASE_SECONDS))]
     damaged = (path for pattern in _DAMAGED for path in _below(store, pattern) if path.parent not in going_whole)
     found["damaged files"] = [_whole(path) for path in damaged]
     return found

@@ -323,6 +323,39 @@ def test_a_damaged_note_of_a_sweep_beside_jobs_is_in_nobodys_way(store):
     assert list(store.records()) == []
 
 
+def test_settled_submissions_and_dead_leases_go_when_they_are_old(store, monkeypatch, capsys):
+    write(store, "supervised", **PLACE)
+    settled, other = submission(store), submission(store)
+    settled.settle()
+    (store.root / "leases").mkdir()
+    leases = [store.root / "leases" / name for name in ("01.json", ".01.json.0123.taken")]
+    for path in leases:
+        path.write_text("{}")
+    slurm_says(monkeypatch, {}, {})
+
+    def age(seconds):
+        then = time.time() - seconds
+        for path in (settled.folder / "settled", *leases):
+            os.utime(path, (then, then))
+
+    age(3600)
+    before = files(store.root)
+    assert clean(store, "--yes") == 0
+    assert files(store.root) == before
+    age(2 * 86400)
+    assert clean(store) == 0
+    assert "settled submissions: 1, " in (text := capsys.readouterr().out)
+    assert "leases that nobody holds: 2, " in text
+    assert clean(store, "--yes") == 0
+    assert not settled.folder.exists()
+    assert other.folder.exists()
+    assert list((store.root / "leases").iterdir()) == []
+    (store.root / "leases" / "02.json").write_text("{}")
+    capsys.readouterr()
+    assert clean(store, "--older-than", "0s") == 0
+    assert "leases" not in capsys.readouterr().out  # one with a heartbeat is somebody's
+
+
 def test_what_cannot_be_deleted_is_said(store, monkeypatch, capsys):
     write(store, "naver", status="failed", **PLACE)
     monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
