@@ -40,13 +40,17 @@ class Limits:
 
 @dataclass
 class Bundle:
-    """Stages that one element of an array runs one after another. seconds: predicted, over all of its workers; longest: of one stage."""
+    """Stages that one element of an array runs one after another. seconds: predicted, over all of its workers; longest: of one stage.
+    further_mb, more_memory and more_time as those of an Estimate."""
 
     stages: list[Stage]
     seconds: float
     memory_mb: float
     measured: bool
     longest: float = 0.0
+    further_mb: float = 0.0
+    more_memory: float = 1.0
+    more_time: float = 1.0
 
     def duration(self, workers: int) -> float:
         """Seconds by the clock, at best: a stage keeps to one worker, however many a job has."""
@@ -106,6 +110,7 @@ def walltime_minutes(bundle: Bundle, limits: Limits) -> int:
     wanted = (bundle.duration(limits.workers) * limits.walltime_factor + limits.startup_seconds) / 60
     if not bundle.measured:
         wanted = max(wanted, limits.unmeasured_minutes)
+    wanted *= bundle.more_time
     grid = limits.min_minutes
     while grid < wanted:
         grid *= 2
@@ -115,9 +120,9 @@ def walltime_minutes(bundle: Bundle, limits: Limits) -> int:
 def memory_mb(bundle: Bundle, limits: Limits) -> int:
     """The memory to ask for, of all workers of a job, in steps of 1,000 MB up to 8,000 and of 4,000 above."""
     one = bundle.memory_mb * limits.memory_factor if bundle.memory_mb else limits.default_mb
-    one = max(one, limits.min_mb)
+    one = max(one + bundle.further_mb, limits.min_mb)
     step = 1000 if one <= 8000 else 4000
-    return int(min(math.ceil(one / step) * step, limits.max_mb)) * limits.workers
+    return int(min(math.ceil(one / step) * step * bundle.more_memory, limits.max_mb)) * limits.workers
 
 
 def by_time(items: Sequence[T], seconds: Callable[[T], float], target: float, max_items: int) -> list[list[T]]:
@@ -146,15 +151,22 @@ def _groups(stages: Sequence[Stage], every: Sequence[Stage]) -> list[list[Stage]
 
 
 def _bundles(group: list[Stage], estimates: Mapping[str, Estimate], limits: Limits) -> list[Bundle]:
-    """Neighbours with the same kind of prediction, so that what has never been measured does not lengthen the walltime of the rest."""
+    """Neighbours with the same kind of prediction, so that what has never been measured, or ran out of time, does not lengthen the
+    walltime of the rest."""
+
+    def kind(stage: Stage) -> tuple[bool, float, float]:
+        each = estimates[stage.key]
+        return not each.measured, each.more_memory, each.more_time
+
     found = []
-    for measured in (True, False):
-        members = [stage for stage in group if estimates[stage.key].measured == measured]
+    for unmeasured, more_memory, more_time in sorted({kind(stage) for stage in group}):
+        members = [stage for stage in group if kind(stage) == (unmeasured, more_memory, more_time)]
         target = limits.bundle_seconds * limits.workers
         for chunk in by_time(members, lambda stage: estimates[stage.key].seconds, target, limits.max_stages):
             own = [estimates[stage.key] for stage in chunk]
-            seconds = [each.seconds for each in own]
-            found.append(Bundle(chunk, sum(seconds), max(each.memory_mb for each in own), measured, max(seconds)))
+            seconds, further = [each.seconds for each in own], max(each.further_mb for each in own)
+            peak = max(each.memory_mb for each in own)
+            found.append(Bundle(chunk, sum(seconds), peak, not unmeasured, max(seconds), further, more_memory, more_time))
     return found
 
 
