@@ -1,6 +1,7 @@
 """Shared settings of the tests: no leftover environment, and torchvision mended where it must be."""
 
 import os
+import sys
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one core each; set before numpy is imported
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -8,6 +9,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one core each; set before numpy is im
 import pytest
 from hypothesis import settings
 
+from bench import registry
 from bench.compat import fix_torchvision
 
 settings.register_profile("bench", deadline=None, derandomize=True, max_examples=50)
@@ -15,6 +17,24 @@ settings.load_profile("bench")
 for _name in ("BENCH_DATA", "BENCH_CACHE", "BENCH_PLUGINS", "BENCH_STORE"):
     os.environ.pop(_name, None)
 fix_torchvision()
+
+
+@pytest.fixture(autouse=True)
+def _forget_planted():
+    """What a test has planted and imported is nothing to the next one, whose planted files may have the same names."""
+    yield
+    packages = [sys.modules[kind] for kind in registry.KINDS if kind in sys.modules]
+    own = [str(registry.ROOT / kind) for kind in registry.KINDS]
+    if all(set(package.__path__) <= set(own) for package in packages):
+        return
+    for package in packages:
+        package.__path__[:] = [path for path in package.__path__ if path in own]
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if name.startswith(tuple(f"{kind}." for kind in registry.KINDS)) and not file.startswith(str(registry.ROOT)):
+            del sys.modules[name]
+    for cached in (registry.source_hash, registry._imports, registry._module_hash, registry._read):
+        cached.cache_clear()
 
 
 @pytest.fixture(scope="session")
