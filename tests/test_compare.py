@@ -67,6 +67,7 @@ def test_status_changes_and_cells_of_one_side_are_listed(pair, capsys):
     write(one, "gone", **PLACE)
     write(other, "new", **PLACE)
     assert main(["report", "--compare", str(one.root), str(other.root)]) == 0
+    assert main(["report", "--compare", str(one.root), str(other.root), "--out", str(one.root / "report")]) == 2
     text = capsys.readouterr().out
     assert "broken darn f=1 seed=0: ok → failed" in text
     assert f"only in {one.root}: gone darn f=1" in text

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.archive import store_of
 from bench.cli import FAILED, OK
+from bench.spec import UsageError
 
 if TYPE_CHECKING:
     from bench.report.cache import Cache
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Writes leaderboard.*, tables/, claims.* and figures/, and prints the overview; or compares two stores."""
+    """Writes leaderboard.*, tables/, claims.* and figures/, and prints the overview; or compares two stores. Raises UsageError."""
     if options.compare:
         from bench.compare import run
 
+        for word in ("--out", "--gallery", "--store"):
+            if any(typed.partition("=")[0] == word for typed in options.argv):
+                raise UsageError(f"--compare A B prints what moved between them and writes nothing; leave {word} out")
         return run(*options.compare)
     gallery = None
     if options.gallery:
