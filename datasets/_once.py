@@ -73,16 +73,22 @@ def _abandoned(folder: Path) -> bool:
     """Whether nobody fills a folder of _beside any more. Holding the lock does not tell: some shared file systems lock within a node."""
     *_, node, pid, _ = ["", "", "", *folder.name.split(".")]
     if node == _node() and pid.isdecimal():
-        try:
-            os.kill(int(pid), 0)
-        except ProcessLookupError:
-            return True
-        except OSError:  # somebody else's
-            return False
-        return False
+        return not _is_alive(int(pid))
     with contextlib.suppress(OSError):
         return time.time() - max(path.stat().st_mtime for path in (folder, *folder.iterdir())) > _FORGOTTEN_SECONDS
     return False
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    with contextlib.suppress(OSError, IndexError):  # Linux: one that was killed keeps its number until its parent asks
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0] not in "ZX"
+    return True
 
 
 def _ready(target: Path) -> bool:

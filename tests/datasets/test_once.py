@@ -119,15 +119,20 @@ def test_processes_at_the_same_moment_build_once(tmp_path):
     assert left(tmp_path) == ["log", "target"]
 
 
-def test_a_killed_builder_is_no_obstacle(tmp_path):
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_killed_builder_is_no_obstacle(tmp_path, asked):
     builder = subprocess.Popen([sys.executable, "-c", SLOW.replace("sleep(1)", "sleep(60)"), str(tmp_path)])
     deadline = time.monotonic() + 30
     while not list(tmp_path.glob(".target.*/half")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     builder.send_signal(signal.SIGKILL)
-    builder.wait()
+    if asked:
+        builder.wait()
+    else:
+        os.waitid(os.P_PID, builder.pid, os.WEXITED | os.WNOWAIT)  # killed, but it keeps its number
     assert not (tmp_path / "target").exists()
     build_once(tmp_path / "target", writes("rebuilt"))
     assert (tmp_path / "target/text").read_text() == "rebuilt"
     assert left(tmp_path) == ["log", "target"]
+    builder.wait()
