@@ -137,5 +137,9 @@ def half(ends: tuple[float, float]) -> float:
 
 
 def left_out(names: Mapping[str, str]) -> str:
-    """A sentence on methods that a table leaves out, with the reason of each."""
-    return f"Left out: {'; '.join(f'{name} ({why})' for name, why in sorted(names.items()))}." if names else ""
+    """A sentence on methods that a table leaves out, by the reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, why in sorted(names.items()):
+        reasons.setdefault(why, []).append(name)
+    parts = [f"{', '.join(own)} ({why})" for why, own in reasons.items()]
+    return f"Left out: {'; '.join(parts)}." if parts else ""
