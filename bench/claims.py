@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bench import tables
 from bench.archive import open_results
 from bench.claim_entries import Claim, Part, load
-from bench.cli import OK
+from bench.cli import OK, is_typed
 from bench.statistics import Replicates, holm, mean_replicates, p_against
 from bench.tables import Column, Row
 
@@ -77,8 +77,7 @@ def command(options: argparse.Namespace) -> int:
     from bench.report.figures import Figures
     from bench.report.places import check_store
 
-    typed = any(word.partition("=")[0] == "--store" for word in options.argv)
-    store = open_results(check_store(options.store, must_exist=typed))
+    store = open_results(check_store(options.store, must_exist=is_typed(options, "--store")))
     judged = judge(Figures(store.records(), store))
     print(to_json(judged) if options.json else to_text(judged))
     return OK

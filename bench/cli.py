@@ -45,6 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def is_typed(options: argparse.Namespace, word: str) -> bool:
+    """Whether an option stands in the command as it was typed, whatever its value."""
+    return any(typed.partition("=")[0] == word for typed in options.argv)
+
+
 def numbers(text: str) -> list[float]:
     """0.25,1 -> [0.25, 1.0]"""
     return [float(part) for part in text.split(",")]

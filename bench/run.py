@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import launchers, registry
-from bench.cli import FAILED, INTERRUPTED, OK
+from bench.cli import FAILED, INTERRUPTED, OK, is_typed
 from bench.costs import CostModel, learn
 from bench.plan import DataFacts, Stage, Sweep, make_cells, make_conditions, make_stages, select_rows, unique
 from bench.progress import Progress, cell_text, format_seconds
@@ -190,7 +190,7 @@ def _of_tables(options: argparse.Namespace, settings: Settings) -> list[Sweep]:
     from bench import tables
 
     for word in ("--methods", "--datasets", "--label-fractions", "--unlabeled", "--corruptions", "--severities", "--transfer"):
-        if any(typed.partition("=")[0] == word for typed in options.argv):
+        if is_typed(options, word):
             raise UsageError(f"--table says what to run; leave {word} out")
     base = Sweep([], [], [], [], options.seeds, [], settings.preset, options.corruption_backend, parse_set(options.set))
     return [sweep for table in tables.select(options.table) for sweep in tables.sweeps(table, base)]
@@ -361,8 +361,7 @@ def finish(options: argparse.Namespace, selection: Selection, store: Store, prog
 
 def store_words(options: argparse.Namespace) -> str:
     """What a next command needs to find the store."""
-    given = any(word.partition("=")[0] == "--store" for word in options.argv)
-    return f" --store {shlex.quote(str(options.store))}" if given else ""
+    return f" --store {shlex.quote(str(options.store))}" if is_typed(options, "--store") else ""
 
 
 def _without_only(words: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.archive import store_of
-from bench.cli import FAILED, OK
+from bench.cli import FAILED, OK, is_typed
 from bench.spec import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def command(options: argparse.Namespace) -> int:
         from bench.compare import run
 
         for word in ("--out", "--gallery", "--store"):
-            if any(typed.partition("=")[0] == word for typed in options.argv):
+            if is_typed(options, word):
                 raise UsageError(f"--compare A B prints what moved between them and writes nothing; leave {word} out")
         return run(*options.compare)
     gallery = None
