@@ -12,8 +12,8 @@ from pathlib import Path
 
 from bench.protocol import BadDataError
 from datasets import _annotate, _imagefolder, _tables
+from datasets._annotate import Row
 from datasets._files import ImageFiles
-from datasets._imagefolder import Row
 from datasets._images import damaged
 from datasets._once import new_folder
 from datasets._schema import Annotations, Problems
@@ -46,7 +46,7 @@ def import_catalogue(
     said = _annotate.Described(None, group)
     with new_folder(out) as folder:
         rows = list(_imagefolder.unique(_imagefolder.listed(_lines(table, file_column, problems), table.name, problems), problems))
-        annotations = _imagefolder.annotate(_moved(rows), said, columns, problems)
+        annotations = _annotate.annotate(_moved(rows), said, columns, problems)
         good = {row.line for row in rows}
         for problem in damaged(photos, replace(annotations, paths=[row.path for row in rows])):
             problems.add(problem.file, problem.line, problem.message)
@@ -55,7 +55,7 @@ def import_catalogue(
             raise BadDataError(f"{table}: {problems.count} rows at fault")
         rows = [row for row in rows if row.line in good]
         moved = _moved(rows)
-        annotations = _imagefolder.annotate(moved, said, columns, problems)
+        annotations = _annotate.annotate(moved, said, columns, problems)
         _describe(folder, moved, annotations, group)
         _place(ImageFiles(photos), folder, [row.path for row in rows], moved, link)
     return annotations

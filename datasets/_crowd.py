@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasets import _imagefolder
-from datasets._imagefolder import Row
+from datasets._annotate import Row
 from datasets._schema import Annotations, Problems
 
 TYPE = "class"
