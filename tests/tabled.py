@@ -1,10 +1,13 @@
-"""Four photos of plain colours and a table about them, and `bench data` with places of its own, for its tests."""
+"""Tables of catalogues for the tests: written and read; and four photos of plain colours, a table about them, and `bench data` with
+places of its own."""
 
 import numpy as np
 from PIL import Image
 
 from bench.cli import main
 from bench.protocol import DataOptions
+from datasets import folder
+from datasets._schema import Problems
 
 SHADES = {"red.jpg": (200, 20, 20), "sub/blue.jpg": (20, 20, 200), "green.jpg": (20, 200, 20), "grey.jpg": (128, 128, 128)}
 
@@ -17,6 +20,21 @@ TABLE = (
 )
 
 
+def write(root, files: dict[str, str]):
+    """root with these files in it."""
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def read(root):
+    """What folder:PATH reads, and its problems as text."""
+    problems = Problems()
+    found = folder.read(root, problems)
+    return found, [str(problem) for problem in problems.found]
+
+
 def command(tmp_path):
     """Runs `bench data` with a cache and a data root of its own."""
 
@@ -27,12 +45,12 @@ def command(tmp_path):
     return run
 
 
-def shaded(folder):
+def shaded(place):
     """The folder with its photos."""
     for name, colour in SHADES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (40, 20), colour).save(folder / name)
-    return folder
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 20), colour).save(place / name)
+    return place
 
 
 def options(tmp_path, **fields):

@@ -3,23 +3,9 @@
 import json
 
 import pytest
+from tabled import read, write
 
 from bench.protocol import BadDataError
-from datasets import folder as loader
-from datasets._schema import Problems
-
-
-def write(root, files: dict[str, str]):
-    root.mkdir(exist_ok=True)
-    for name, text in files.items():
-        (root / name).write_text(text)
-    return root
-
-
-def read(root):
-    problems = Problems()
-    found = loader.read(root, problems)
-    return found, [str(problem) for problem in problems.found]
 
 
 def test_a_column_is_judged_by_the_values_and_not_by_how_they_combine(tmp_path):

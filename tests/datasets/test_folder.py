@@ -4,23 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tabled import read, write
 
 from bench.protocol import BadDataError
 from datasets import folder as loader
-from datasets._schema import Problems
-
-
-def write(root, files: dict[str, str]):
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return root
-
-
-def read(root):
-    problems = Problems()
-    found = loader.read(root, problems)
-    return found, [str(problem) for problem in problems.found]
 
 
 def rows(found):
