@@ -19,6 +19,15 @@ for _name in ("BENCH_DATA", "BENCH_CACHE", "BENCH_PLUGINS", "BENCH_STORE"):
 fix_torchvision()
 
 
+def pytest_addoption(parser):
+    parser.addoption("--plugins", dest="method_plugins", help="a folder whose methods/*.py tests/methods/test_contract.py is to try, too")
+
+
+def pytest_configure(config):
+    if config.getoption("method_plugins"):
+        os.environ["BENCH_PLUGINS"] = config.getoption("method_plugins")
+
+
 @pytest.fixture(autouse=True)
 def _forget_planted():
     """What a test has planted and imported is nothing to the next one, whose planted files may have the same names."""

@@ -91,7 +91,7 @@ def test_presets_rows_and_teacher_parameters_name_parameters(method, row):
         assert set(values) <= known
     assert set(found.constants.get("TEACHER_PARAMS", ())) <= known
     assert set(found.headline) <= set(found.rows)
-    assert found.constants["SCORES"] in ("logits", "similarity")
+    assert found.constants.get("SCORES", "logits") in ("logits", "similarity")
     assert {"image_size"} <= known
     assert found.summary
 
