@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one core each; set before numpy is imported
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -26,6 +27,15 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if config.getoption("method_plugins"):
         os.environ["BENCH_PLUGINS"] = config.getoption("method_plugins")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Files that take long come first, so that none begins when the others have ended; a slow test counts for a hundred others."""
+    weights = Counter()
+    for item in items:
+        weights[item.path] += 100 if item.get_closest_marker("slow") else 1
+    items.sort(key=lambda item: (-weights[item.path], str(item.path)))
 
 
 @pytest.fixture(autouse=True)

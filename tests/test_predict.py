@@ -75,6 +75,7 @@ def test_without_thresholds_the_best_are_named_unmarked():
     assert said(answer(array(0.0, 0.0, -np.inf), kind, "logits")) == [("belt", 0.5, None), ("hood", 0.5, None)]
 
 
+@pytest.mark.slow
 def test_a_photo_becomes_the_pixels_that_training_sees(place):
     options = DataOptions(place / "data", place / "cache")
     dataset = registry.load_part("datasets._open").open_dataset(f"folder:{place / 'photos'}", options)

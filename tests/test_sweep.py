@@ -94,6 +94,7 @@ def test_records_have_every_field_and_are_equal_inline_and_in_processes(place):
     assert {key: stable(record) for key, record in first.items()} == {key: stable(record) for key, record in second.items()}
 
 
+@pytest.mark.slow
 def test_a_stage_past_its_time_limit_is_stopped_and_named(place):
     (place / "plugins" / "methods" / "slow").touch()
     done = run(place, "--methods", "unlucky", "--seeds", "10-12", "--severities", "0", "--timeout", "8s", "--jobs", "2")
@@ -112,6 +113,7 @@ def test_a_failed_teacher_takes_its_own_fit_along_and_nothing_else(place):
     assert {record["reason"] for record in found["failed"]} == {"skipped: teacher failed (taught:bad: RuntimeError: cannot teach)"}
 
 
+@pytest.mark.slow
 def test_a_model_that_kills_a_shared_evaluation_is_found_and_the_others_are_evaluated(place):
     words = ("--methods", "deadly,plain", "--severities", "0,5", "--corruptions", "impulse_noise", "--seeds", "0-1", "--jobs", "1")
     done = run(place, *words)
@@ -150,6 +152,7 @@ def test_a_driver_killed_half_way_redoes_no_finished_cell_and_ends_the_same(plac
     assert {key: stable(record) for key, record in after.items()} == {key: stable(record) for key, record in undisturbed.items()}
 
 
+@pytest.mark.slow
 def test_a_driver_killed_during_training_leaves_no_false_failure(place):
     arguments = command(
         "run", "--datasets", f"folder:{place / 'photos'}", "--label-fractions", "1", "--methods", "slow", "--severities", "0"

@@ -48,6 +48,7 @@ def trained(photographs):
 
 
 @pytest.mark.realdata
+@pytest.mark.slow
 def test_each_method_is_above_the_prior_over_all_types(trained):
     prior = trained("floor", "prior").metric("f1@1")
     for method, row in (("supervised", ""), ("mtss", "teacher"), ("mtss", "student")):
