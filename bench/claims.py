@@ -73,11 +73,13 @@ class Judged:
 
 def command(options: argparse.Namespace) -> int:
     """Prints each claim with its verdict. Raises UsageError for a typed store that is none; without any typed all claims are not run."""
+    from bench.places import check_there
     from bench.report.claims import to_json, to_text
     from bench.report.figures import Figures
-    from bench.report.places import check_store
 
-    store = open_results(check_store(options.store, must_exist=is_typed(options, "--store")))
+    if is_typed(options, "--store"):
+        check_there(options.store)
+    store = open_results(options.store)
     judged = judge(Figures(store.records(), store))
     print(to_json(judged) if options.json else to_text(judged))
     return OK

@@ -22,11 +22,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.argv = list(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads spin: beside other work a report takes twenty times as long
     module = importlib.import_module(f"bench.{options.module}")
+    from bench.places import check_store
     from bench.registry import UnknownNameError
     from bench.spec import UsageError
     from bench.store import StoreError, UnwritableError
 
     try:
+        if "store" in options:
+            check_store(options.store)
         code: int = module.command(options)
     except (UnknownNameError, UsageError) as error:
         print(f"bench {options.command}: {error}", file=sys.stderr)

@@ -119,8 +119,6 @@ def refreshed(selection: Selection, store: Store) -> Selection:
 def _refuse_read_only(store: Store) -> None:
     """Raises UsageError where nothing can be written into the store."""
     folder = next(path for path in (store.root, *store.root.absolute().parents) if path.exists())
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is a file; --store takes a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"{store.root} is read-only here; --store DIR takes another place (report, status and claims only read)")
 

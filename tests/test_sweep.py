@@ -310,7 +310,7 @@ def test_status_tells_what_is_there_and_what_is_not(place):
         (["--timeout", "0"], "--timeout 0 given"),
         (["--datasets", "folder:a,b"], "A comma separates data sets, so that no folder's path may hold one"),
         (["--launcher", "slurm", "--profile", "single-gpu"], "jobs of profile 'single-gpu' have a CUDA device: say --preset"),
-        (["--store", "photos/metadata.csv"], "photos/metadata.csv is a file; --store takes a folder"),
+        (["--store", "photos/metadata.csv"], "--store photos/metadata.csv: this is a file; the folder of a store expected"),
     ],
 )
 def test_a_wrong_word_ends_with_2_before_anything_runs(place, words, message):

@@ -38,15 +38,15 @@ def command(options: argparse.Namespace) -> int:
 
 def write(store_path: Path, out: Path, gallery: GalleryOptions | None = None) -> int:
     """The whole report of a store or an archive. What it computed is kept under OUT/.cache, and only what moved since is computed
-    again. Raises UsageError where a file stands for one of the folders."""
+    again. Raises UsageError where a file is in the place of out."""
+    from bench.places import check_out
     from bench.report.board import make_board, write_board
     from bench.report.cache import Cache
     from bench.report.figures import Figures
     from bench.report.index import read_records
-    from bench.report.places import check_out, check_store
 
     check_out(out)
-    store = store_of(check_store(store_path), out / ".cache" / "store")
+    store = store_of(store_path, out / ".cache" / "store")
     records = read_records(store, out / ".cache" / "records.json")
     if not records:
         print(f"no record in {store_path}; python -m bench run makes some")

@@ -22,7 +22,22 @@ def refused(words, capsys):
     return said.err
 
 
-@pytest.mark.parametrize("command", [["report", "--out", "out"], ["claims"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["report", "--out", "out"],
+        ["claims"],
+        ["run", "--dry-run"],
+        ["plan"],
+        ["status"],
+        ["check"],
+        ["clean"],
+        ["merge", "elsewhere"],
+        ["export", "floor/prior", "--out", "out"],
+        ["predict", "floor/prior", "photo.jpg"],
+    ],
+    ids=lambda words: words[0],
+)
 def test_a_file_is_no_store(command, file, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert f"--store {file}: this is a file" in refused([*command, "--store", str(file)], capsys)
