@@ -58,6 +58,7 @@ def write(store_path: Path, out: Path, gallery: GalleryOptions | None = None) ->
     names = write_tables(out, figures, cache)
     print(f"claims: {write_claims(out, figures, cache)}; {out}/claims.md")
     write_summaries(out, figures, cache)
+    cache.drop_others(out)
 
     def make_page() -> int:
         from bench.report.page import content_of, write_page
@@ -82,7 +83,6 @@ def _page_stamps(store: Store) -> list[str]:
 def write_tables(out: Path, figures: Figures, cache: Cache) -> list[str]:
     """The papers' tables that any record belongs to; returns their names."""
     from bench import tables
-    from bench.report.cache import write_text
     from bench.report.summaries import draw
     from bench.report.tables import cells_of
 
@@ -96,7 +96,7 @@ def write_tables(out: Path, figures: Figures, cache: Cache) -> list[str]:
             continue
         written.append(name)
         for ending, text in zip(("csv", "md", "tex"), texts, strict=True):
-            write_text(out / "tables" / f"{name}.{ending}", text)
+            cache.write(out / "tables" / f"{name}.{ending}", text)
         if table.figure:
             draw(out, cache, name, stamps, partial(_table_figure, table, figures))
     return written

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -16,17 +17,20 @@ from bench import registry
 from bench.store import write_whole
 
 Value = TypeVar("Value")
+_FILES = "files"
+_FILE = re.compile(r"(?:tables|figures)/[^/\\\0]+")
 
 
 class Cache:
     """name -> what was made of some content. Values are what JSON can hold: lists for tuples.
 
-    path: a file. Entries that nobody asks for are left out when it is saved."""
+    path: a file. Entries that nobody asks for are left out when it is saved. files: tables and figures that this report has."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.before: dict[str, list[Any]] = _read(path)
         self.now: dict[str, list[Any]] = {}
+        self.files: set[str] = set()
         self.made = 0
 
     def of(self, name: str, content: object, make: Callable[[], Value]) -> Value:
@@ -40,8 +44,26 @@ class Cache:
         value: Value = entry[1]
         return value
 
+    def write(self, path: Path, text: str) -> None:
+        """A table's file."""
+        self.has(path)
+        write_text(path, text)
+
+    def has(self, path: Path) -> None:
+        """Notes a file of this report."""
+        self.files.add(f"{path.parent.name}/{path.name}")
+
+    def drop_others(self, out: Path) -> None:
+        """Deletes the tables and figures of the report that was here before and that this one has not, such as another store's."""
+        _, before = self.before.get(_FILES, ["", []])
+        for name in before if isinstance(before, list) else []:
+            if str(name) not in self.files and _FILE.fullmatch(str(name)):  # the list may be anybody's
+                with suppress(OSError):
+                    (out / name).unlink()
+        self.now[_FILES] = ["", sorted(self.files)]
+
     def save(self) -> None:
-        if self.made or self.now.keys() != self.before.keys():
+        if self.made or self.now.keys() != self.before.keys() or self.now.get(_FILES) != self.before.get(_FILES):
             with suppress(OSError):
                 write_whole(self.path, json.dumps(self.now).encode())
 

@@ -37,7 +37,7 @@ def write(out: Path, found: list[World], cache: Cache) -> None:
         texts.append(Text(lines, markdown))
         if len({line[4] for line in lines}) > 1:
             draw(out, cache, f"cost-{world.name}", world.stamp, partial(_drawing, world, lines))
-    write_table(out, "cost", "What methods cost and bring", HEADS, texts, _NOTES)
+    write_table(out, cache, "cost", "What methods cost and bring", HEADS, texts, _NOTES)
 
 
 def _text(world: World) -> list[Any]:

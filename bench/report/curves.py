@@ -39,7 +39,7 @@ def write(out: Path, found: list[World], cache: Cache) -> None:
         texts.append(Text(lines, markdown))
         if lines:
             draw(out, cache, f"label-curve-{world.name}", world.stamp, partial(_drawing, world, lines))
-    write_table(out, "label-curve", "What labels buy", HEADS, texts, _NOTES)
+    write_table(out, cache, "label-curve", "What labels buy", HEADS, texts, _NOTES)
 
 
 def _text(world: World) -> list[Any]:

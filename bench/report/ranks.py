@@ -39,10 +39,10 @@ def write(out: Path, found: list[World], cache: Cache) -> None:
             shown = Ranking(**{**ranking, "groups": tuple(tuple(group) for group in ranking["groups"])})
             texts.append(Text(_lines(world, shown), section(world, _grid(shown), left_out(lost))))
             draw(out, cache, f"critical-difference-{world.name}", world.stamp, partial(diagram, shown, _title(world)))
-    write_table(out, "critical-difference", "Mean ranks", HEADS, texts, _NOTES)
+    write_table(out, cache, "critical-difference", "Mean ranks", HEADS, texts, _NOTES)
 
 
-def diagram(ranking: Ranking, title: str) -> str:
+def diagram(ranking: Ranking, title: str, blocks: str = "blocks") -> str:
     """The usual drawing: mean ranks on a line, best left, bars over methods that cannot be told apart."""
 
     def paint(axes: Any) -> None:
@@ -64,7 +64,7 @@ def diagram(ranking: Ranking, title: str) -> str:
         axes.text(1, -(count + 0.9), f"CD = {ranking.critical_difference:.2f}", fontsize=7, va="bottom")
         axes.axis("off")
 
-    return render(paint, title, f"{ranking.num_blocks} blocks, Friedman's p = {ranking.p_value:.2g}")
+    return render(paint, title, f"{ranking.num_blocks} {blocks}, Friedman's p = {ranking.p_value:.2g}")
 
 
 def _title(world: World) -> str:

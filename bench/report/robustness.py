@@ -57,7 +57,7 @@ def write(out: Path, found: list[World], cache: Cache) -> None:
         texts.append(Text(lines, markdown))
         if curves:
             draw(out, cache, f"robustness-{world.name}", world.stamp, partial(_drawing, world, curves))
-    write_table(out, "robustness", "What corruption costs", HEADS, texts, _NOTES)
+    write_table(out, cache, "robustness", "What corruption costs", HEADS, texts, _NOTES)
 
 
 def _text(world: World) -> list[Any]:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench.report.cache import Cache, fingerprint, write_text
+from bench.report.cache import Cache, fingerprint
 from bench.report.figures import Cell, Figures, Group
 from bench.report.origins import of_newest
 from bench.store import write_whole
@@ -81,14 +81,14 @@ def label(cell: Cell) -> str:
     return cell.method if cell.pool in ("", "1") else f"{cell.method}, pool ×{cell.pool}"
 
 
-def write_table(out: Path, name: str, title: str, heads: Sequence[str], texts: Iterable[Text], notes: Sequence[str]) -> None:
+def write_table(out: Path, cache: Cache, name: str, title: str, heads: Sequence[str], texts: Iterable[Text], notes: Sequence[str]) -> None:
     """tables/NAME.csv and .md of all worlds; nothing where there is nothing to say."""
     found = [text for text in texts if text.lines]
     if not found:
         return
     shown = "\n\n".join([f"# {title}", *(text.markdown for text in found), "\n".join(f"- {note}" for note in notes)])
-    write_text(out / "tables" / f"{name}.md", shown + "\n")
-    write_text(out / "tables" / f"{name}.csv", to_csv(heads, [line for text in found for line in text.lines]))
+    cache.write(out / "tables" / f"{name}.md", shown + "\n")
+    cache.write(out / "tables" / f"{name}.csv", to_csv(heads, [line for text in found for line in text.lines]))
 
 
 def to_csv(heads: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
@@ -120,8 +120,10 @@ def draw(out: Path, cache: Cache, name: str, stamp: object, make: Callable[[], s
             write_whole(path, text.encode())
         return text is not None
 
-    if cache.of(f"figure {name}", stamp, write) and not path.exists():
-        write()
+    if cache.of(f"figure {name}", stamp, write):
+        cache.has(path)
+        if not path.exists():
+            write()
 
 
 def points(value: float | None, half: float | None = None, digits: int = 1) -> str:

@@ -156,3 +156,38 @@ def test_what_is_lost_or_missing_shows_in_a_paper_table_and_is_no_zero(status, t
     counted = next(line for line in text.splitlines() if line.startswith("Not ok:"))
     assert f" 1 {status}" in counted
     assert "missing" in counted
+
+
+def test_nothing_of_another_store_stays_beside_a_report(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    first, second = Store(tmp_path / "first"), Store(tmp_path / "second")
+    for dataset in ("darn", "ficcy", "naver"):
+        for name in ("a", "b", "mtss"):
+            pool = f"v1/{dataset}/test/64px/native/pool=1"
+            write(first, name, row="student" * (name == "mtss"), dataset=dataset, data_hash=dataset[0] * 64, protocol_id=pool)
+    write(second, "a", dataset="darn")
+    assert main(["report", "--store", str(first.root), "--out", str(out)]) == 0
+    before = set(files(out))
+    assert {
+        "tables/mtss-4.csv",
+        "figures/cost-ficcy.svg",
+    } <= before
+    (out / "tables" / "mine.txt").write_text("")
+    assert main(["report", "--store", str(second.root), "--out", str(out)]) == 0
+    assert main(["report", "--store", str(second.root), "--out", str(tmp_path / "alone")]) == 0
+    assert set(files(out)) == {*files(tmp_path / "alone"), "tables/mine.txt"}
+    assert files(out)["index.html"] == files(tmp_path / "alone")["index.html"]
+
+
+def test_a_list_of_files_that_somebody_wrote_deletes_nothing_outside(tmp_path):
+    (tmp_path / "tables").mkdir()
+    names = ["../kept", "tables/../kept", "kept", "tables/sub/kept", str(tmp_path / "kept")]
+    (tmp_path / "kept").write_text("")
+    (tmp_path / "tables" / "gone.csv").write_text("")
+    cache = Cache(tmp_path / "out" / "cache.json")
+    cache.before["files"] = ["", [*names, "tables/gone.csv", 3, None]]
+    cache.drop_others(tmp_path)
+    assert (tmp_path / "kept").exists()
+    assert not (tmp_path / "tables" / "gone.csv").exists()
+    cache.before["files"] = ["", 3]
+    cache.drop_others(tmp_path)
