@@ -22,6 +22,15 @@ SCHEMA = Schema(
 )
 POOL = {"protocol_id": "v1/darn/test/64px/native/pool=1"}
 NUM_IMAGES = 120
+OVERALL = (
+    "source,preset,label_fraction,method,metric,mean_rank,mean,n_best,n_datasets,n_methods,n_seeds,friedman_p,critical_difference,"
+    "not_worse_than_best\n"
+    "synthetic,tiny,0.25,supervised,f1@1,1.5,0.5,2,4,3,1,0.03,1.65749,True\n"
+    f"synthetic,tiny,0.25,{HOSTILE},f1@1,2,0.45,1,4,3,1,0.03,1.65749,True\n"
+    "synthetic,tiny,0.25,naver/lp,f1@1,2.5,0.4,0,4,3,1,0.03,1.65749,False\n"
+    f"synthetic,tiny,1,{HOSTILE},f1@1,1,0.7,3,3,3,2,0.05,1.9139,True\n"
+    "synthetic,tiny,1,supervised,f1@1,2,0.6,1,3,3,2,0.05,1.9139,True\n"
+)
 CLAIMS = [
     {
         **{"name": name, "paper": "mtss", "where": "Table 1", "statement": statement, "verdict": verdict, "source": "synthetic"},

@@ -128,10 +128,10 @@ def write_claims(out: Path, figures: Figures, cache: Cache) -> str:
 
 
 def write_summaries(out: Path, figures: Figures, cache: Cache) -> None:
-    """What is over whole data sets: corruption, cost, label fractions and ranks."""
-    from bench.report import costs, curves, ranks, robustness
+    """What is over whole data sets: corruption, cost, label fractions and ranks; and ranks over all of them."""
+    from bench.report import costs, curves, overall, ranks, robustness
     from bench.report.summaries import worlds
 
     found = worlds(figures)
-    for part in (robustness, costs, curves, ranks):
+    for part in (robustness, costs, curves, ranks, overall):
         part.write(out, found, cache)

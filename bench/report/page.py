@@ -23,7 +23,7 @@ from bench.report.page_codec import to_json
 from bench.report.page_figures import encode_figures
 from bench.report.page_gallery import GalleryOptions, encode_gallery
 from bench.report.page_pictures import encode_attention, encode_classes, encode_maps
-from bench.report.page_text import encode_claims, encode_failures, encode_runs, encode_sweeps, encode_tables
+from bench.report.page_text import encode_claims, encode_failures, encode_overall, encode_runs, encode_sweeps, encode_tables
 from bench.store import Record, Store, write_whole
 
 MAX_BYTES = 1_000_000  # of the page without its photographs, records however many
@@ -55,7 +55,7 @@ _REAL = "Real photographs."
 @dataclass(frozen=True)
 class Content:
     """What a page is made of. leaderboard: as leaderboard.csv has it. tables: name -> what tables/<name>.csv holds. claims: judged,
-    dataclasses or mappings."""
+    dataclasses or mappings. overall: what tables/over-data-sets.csv holds, or an empty text."""
 
     records: Sequence[Record]
     store: Store
@@ -64,6 +64,7 @@ class Content:
     tables: Mapping[str, str] = field(default_factory=dict)
     claims: Iterable[Any] = ()
     gallery: GalleryOptions | None = None
+    overall: str = ""
 
 
 def content_of(
@@ -78,7 +79,10 @@ def content_of(
     """The content of a page beside the tables and claims that were just written under out."""
     texts = {name: (out / "tables" / f"{name}.csv").read_text(encoding="utf-8") for name in tables}
     claims = json.loads((out / "claims.json").read_bytes())
-    return Content(records, store, leaderboard, figures, texts, claims, gallery)
+    overall = out / "tables" / "over-data-sets.csv"
+    return Content(
+        records, store, leaderboard, figures, texts, claims, gallery, overall.read_text(encoding="utf-8") if overall.exists() else ""
+    )
 
 
 def write_page(path: Path, content: Content) -> int:
@@ -102,6 +106,7 @@ def render(content: Content) -> str:
         "runs": encode_runs(content.records),
         "papers": encode_tables(content.tables),
         "claims": encode_claims(content.claims),
+        "overall": encode_overall(content.overall),
         "classes": encode_classes(content.figures, int(_SHARES["classes"] * MAX_BYTES)),
         "maps": encode_maps(content.figures, int(_SHARES["maps"] * MAX_BYTES)),
         "attention": encode_attention(content.figures, int(_SHARES["attention"] * MAX_BYTES)),

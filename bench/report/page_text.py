@@ -14,6 +14,7 @@ from typing import Any
 from bench import tables
 from bench.registry import UnknownNameError
 from bench.report.leaderboard import method_label
+from bench.report.overall import order_of
 from bench.report.page_codec import Names, plain, rounded
 from bench.store import Record, Store
 
@@ -39,6 +40,39 @@ def encode_tables(texts: Mapping[str, str]) -> dict[str, Any]:
         made = [_world(source, preset, own, verdicts) for (source, preset), own in worlds.items()]
         found.append({"name": name, "title": title, "notes": list(dict.fromkeys(notes)), "worlds": made})
     return {"verdicts": verdicts.list, "tables": found}
+
+
+def encode_overall(text: str) -> list[dict[str, Any]]:
+    """Ranks over data sets, from what tables/over-data-sets.csv holds, by source and preset.
+
+    heads: shares of the labels. A row is a method and for each head null or [mean rank, mean, data sets where it is among the best,
+    whether it cannot be told from the first]."""
+    found: dict[tuple[str, str], dict[float, list[dict[str, str]]]] = defaultdict(lambda: defaultdict(list))
+    for line in csv.DictReader(io.StringIO(text)):
+        found[line["source"], line["preset"]][float(line["label_fraction"])].append(line)
+    return [
+        {
+            "source": source,
+            "preset": preset,
+            "heads": [
+                {
+                    **{"fraction": fraction, "num_datasets": int(own[0]["n_datasets"]), "num_methods": int(own[0]["n_methods"])},
+                    **{"p_value": float(own[0]["friedman_p"]), "difference": float(own[0]["critical_difference"])},
+                }
+                for fraction, own in heads.items()
+            ],
+            "rows": _ranks([{line["method"]: line for line in own} for own in heads.values()]),
+        }
+        for (source, preset), heads in found.items()
+    ]
+
+
+def _ranks(heads: Sequence[Mapping[str, Mapping[str, str]]]) -> list[list[Any]]:
+    def cell(line: Mapping[str, str]) -> list[Any]:
+        return [float(line["mean_rank"]), float(line["mean"]), int(line["n_best"]), line["not_worse_than_best"] == "True"]
+
+    order = order_of([{name: float(line["mean_rank"]) for name, line in own.items()} for own in heads])
+    return [[name, *(cell(own[name]) if name in own else None for own in heads)] for name in order]
 
 
 def _words(name: str) -> tuple[str, list[str]]:

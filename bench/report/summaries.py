@@ -18,6 +18,7 @@ from bench.report.origins import of_newest
 from bench.store import write_whole
 
 BANNER = "**SYNTHETIC: rendered stand-ins in this data set's layout, not its photographs; comparable only among themselves.**"
+BANNERS = "**SYNTHETIC: rendered stand-ins in the data sets' layouts, not their photographs; comparable only among themselves.**"
 FLOOR = "floor/"
 
 

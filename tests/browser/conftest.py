@@ -4,7 +4,7 @@ import os
 import shutil
 
 import pytest
-from pagemade import CLAIMS, content, fill
+from pagemade import CLAIMS, OVERALL, content, fill
 
 from bench.report.page import write_page
 from bench.store import Store
@@ -43,7 +43,7 @@ def browser():
 def report(tmp_path_factory):
     """The page's file."""
     folder = tmp_path_factory.mktemp("report")
-    write_page(folder / "index.html", content(fill(Store(folder / "store")), claims=CLAIMS, tables={"mtss-1": TABLE}))
+    write_page(folder / "index.html", content(fill(Store(folder / "store")), claims=CLAIMS, tables={"mtss-1": TABLE}, overall=OVERALL))
     return folder / "index.html"
 
 

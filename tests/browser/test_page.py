@@ -53,9 +53,24 @@ def test_the_overview_says_what_ran_and_what_was_lost(visit):
     failures = page.locator("#failures")
     assert "loss is NaN at step 7" in failures.inner_text()
     assert failures.locator("pre").first.inner_text().startswith("python -m bench run --methods naver/lp")
-    covered = page.locator("#overview .cover tbody tr", has_text="mtss/student").inner_text()
+    covered = page.locator("#overview .cover:not(.ranks) tbody tr", has_text="mtss/student").inner_text()
     assert "4/5" in covered
-    assert "not run" in page.locator("#overview .cover").inner_text()
+    assert "not run" in page.locator("#overview .cover:not(.ranks)").inner_text()
+
+
+def test_the_overview_ranks_methods_over_data_sets(visit):
+    card = visit().locator("#overview .overall")
+    assert "on 3 to 4 data sets, preset tiny" in card.inner_text()
+    assert "less than 1.7 or 1.9 apart" in card.inner_text()
+    assert card.locator("thead th").all_inner_texts() == [
+        "method",
+        *(f"{share} %: {name}" for share in (25, 100) for name in ("rank", "mean", "best on")),
+    ]
+    assert [row.split("\t") for row in card.locator("tbody tr").all_inner_texts()] == [
+        [HOSTILE, "2.0 ★", "45.0", "1", "1.0 ★", "70.0", "3"],
+        ["supervised", "1.5 ★", "50.0", "2", "2.0 ★", "60.0", "1"],
+        ["naver/lp", "2.5", "40.0", "0", "–", "–", "–"],
+    ]
 
 
 def test_a_head_sorts_both_ways_and_says_so(visit):

@@ -83,6 +83,9 @@ def cells() -> Iterator[dict]:
     )
     yield {"dataset": "ficcy", "name": "naver/lp", "skill": 0.0, "seed": 0, "status": "no_data", "source": "real", "preset": "paper"}
     yield {"dataset": "naver", "name": "naver/lp-cr-ran56", "skill": 0.0, "seed": 0, "status": "killed", "pool": "64"}
+    for place, dataset in enumerate(("ficcy", "deepfashion26", "jdstyle")):
+        rows = {"corbiere": 0.6, "vsam": 0.3 + 0.2 * place, "wtbi": 0.25}
+        yield from several(dataset, rows if place else {**rows, "uda": 0.4}, 1, label_fraction=0.1)
 
 
 def _write(store: Store, number: int, cell: dict) -> None:

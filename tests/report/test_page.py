@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from handmade import write
-from pagemade import CLAIMS, HOSTILE, NUM_IMAGES, SCHEMA, Elements, arrays, content, fill, labels, numbers, parts
+from pagemade import CLAIMS, HOSTILE, NUM_IMAGES, OVERALL, SCHEMA, Elements, arrays, content, fill, labels, numbers, parts
 
 from bench.report import page
 from bench.report.figures import Figures
@@ -139,6 +139,18 @@ def test_paper_tables_keep_their_figures_verdicts_and_gaps(found):
     assert others == ["others", [50.0, None, None, None, verdicts.index(""), ""], None]
     assert student[1] == [60.0, 63.5, 61.0, 66.0, verdicts.index("not comparable: synthetic"), ""]
     assert student[2] == [40.0, None, None, None, verdicts.index("not run"), "150 missing"]
+
+
+def test_ranks_over_data_sets_keep_their_order_and_gaps(whole):
+    (world,) = parts(render(replace(whole, overall=OVERALL)))["data"]["overall"]
+    assert (world["source"], world["preset"]) == ("synthetic", "tiny")
+    assert [list(head.values()) for head in world["heads"]] == [[0.25, 4, 3, 0.03, 1.65749], [1.0, 3, 3, 0.05, 1.9139]]
+    assert world["rows"] == [
+        [HOSTILE, [2.0, 0.45, 1, True], [1.0, 0.7, 3, True]],
+        ["supervised", [1.5, 0.5, 2, True], [2.0, 0.6, 1, True]],
+        ["naver/lp", [2.5, 0.4, 0, False], None],
+    ]
+    assert parts(render(whole))["data"]["overall"] == []
 
 
 def test_claims_come_whole_and_dataclasses_will_do(whole, found):

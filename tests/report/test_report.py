@@ -169,6 +169,8 @@ def test_nothing_of_another_store_stays_beside_a_report(tmp_path, monkeypatch):
     assert main(["report", "--store", str(first.root), "--out", str(out)]) == 0
     before = set(files(out))
     assert {
+        "tables/over-data-sets.csv",
+        "figures/over-data-sets-synthetic-tiny-1.svg",
         "tables/mtss-4.csv",
         "figures/cost-ficcy.svg",
     } <= before

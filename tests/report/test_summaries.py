@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from handmade import counts, write
 
+from bench import report
 from bench.comparisons import rank_methods
-from bench.report import costs, curves, ranks, robustness
+from bench.report import costs, curves, overall, ranks, robustness
 from bench.report.cache import Cache
 from bench.report.figures import Figures
 from bench.report.summaries import worlds
@@ -197,6 +198,107 @@ def test_mean_ranks_are_of_one_code_and_of_methods_that_saw_the_same_images(stor
     assert "Left out: edited (figures in 2 of 4 blocks); elsewhere (other images or protocol)." in text
 
 
+SKILLS = {  # method -> its skill on each data set
+    "first": {"darn": 0.9, "ficcy": 0.9, "naver": 0.5, "jdstyle": 0.9},
+    "second": {"darn": 0.5, "ficcy": 0.5, "naver": 0.9, "jdstyle": 0.5},
+    "third": {"darn": 0.2, "ficcy": 0.3, "naver": 0.2, "jdstyle": 0.2},
+    "partial": {"darn": 0.95, "ficcy": 0.95},
+    "alone": {"darn": 0.96},
+    "floor": {"darn": 0.1, "ficcy": 0.1, "naver": 0.1, "jdstyle": 0.1},
+}
+
+
+def spread(store, skills=SKILLS, **fields):
+    for method, own in skills.items():
+        for dataset, skill in own.items():
+            data = {"dataset": dataset, "protocol_id": f"v1/{dataset}/test/64px/native/pool=1", "data_hash": dataset[0] * 64}
+            row = "prior" if method == "floor" else ""
+            write(store, method, row=row, skill=skill, **{**data, **fields})
+
+
+def test_ranks_over_data_sets_by_hand(store, tmp_path):
+    spread(store)
+    spread(store, {"first": dict.fromkeys(SKILLS["first"], 0.1)}, dataset="deepfashion->darn")  # another question
+    run(overall, store, tmp_path)
+    lines = {line["method"]: line for line in table(tmp_path, "over-data-sets")}
+    assert list(lines) == ["first", "second", "third"]
+    assert [float(line["mean_rank"]) for line in lines.values()] == [1.25, 1.75, 3.0]
+    whole = rank_methods({name: list(SKILLS[name].values()) for name in lines})
+    assert float(lines["first"]["friedman_p"]) == pytest.approx(whole.p_value, rel=1e-4)
+    assert float(lines["first"]["critical_difference"]) == pytest.approx(whole.critical_difference, rel=1e-4)
+    means = {name: np.mean([counts(skill)["hits"][:, :, 0].mean() for skill in SKILLS[name].values()]) for name in lines}
+    assert {name: float(line["mean"]) for name, line in lines.items()} == pytest.approx(means, rel=1e-4)
+    # on darn and ficcy those that are left out are better
+    assert [line["n_best"] for line in lines.values()] == ["1", "1", "0"]
+    assert {(line["n_datasets"], line["n_methods"], line["n_seeds"]) for line in lines.values()} == {("4", "3", "1")}
+    text = (tmp_path / "tables" / "over-data-sets.md").read_text()
+    assert "100% of the labels: 4 data sets (darn, ficcy, jdstyle, naver)" in text
+    assert "Left out: 1 other (on one data set); partial (on 2 of 4 data sets)." in text
+    assert "SYNTHETIC" in text
+    shown = texts(tmp_path / "figures" / "over-data-sets-synthetic-tiny-1.svg")
+    assert any(re.fullmatch(r"\s*first \(1\.25\)\s*", each) for each in shown)
+    assert any(each.startswith("4 data sets, Friedman's p = ") for each in shown)
+
+
+def test_ranks_over_data_sets_are_those_of_each_share_of_the_labels(store, tmp_path):
+    three = {name: SKILLS[name] for name in ("first", "second", "third")}
+    spread(store, three)
+    turned = dict(zip(three, reversed(three.values()), strict=True))
+    spread(store, turned, label_fraction=0.25, env={"source_hash": "older"})  # no figure holds both, so that both stand
+    run(overall, store, tmp_path)
+    found = [(line["label_fraction"], line["method"], line["mean_rank"]) for line in table(tmp_path, "over-data-sets")]
+    assert found == [
+        *(("0.25", name, rank) for name, rank in (("third", "1.25"), ("second", "1.75"), ("first", "3"))),
+        *(("1", name, rank) for name, rank in (("first", "1.25"), ("second", "1.75"), ("third", "3"))),
+    ]
+    head = (tmp_path / "tables" / "over-data-sets.md").read_text().split("|")[1:9]
+    assert [each.strip() for each in head[:4]] == ["method", "rank, 25%", "mean", "best on"]
+
+
+def test_a_data_set_on_which_a_method_saw_other_images_does_not_count_for_it(store, tmp_path):
+    spread(store, {name: SKILLS[name] for name in ("first", "second", "third")})
+    spread(store, {"elsewhere": SKILLS["first"]})
+    spread(store, {"elsewhere": {"darn": 0.99}}, data_hash="e" * 64, finished=2.0)
+    run(overall, store, tmp_path)
+    assert {line["method"] for line in table(tmp_path, "over-data-sets")} == {"first", "second", "third", "elsewhere"}
+    assert {line["n_datasets"] for line in table(tmp_path, "over-data-sets")} == {"3"}
+
+
+def test_a_mean_rank_is_of_one_version_of_a_methods_sources(store, tmp_path):
+    for finished, version in ((1.0, "old"), (2.0, "new")):
+        spread(store, {name: SKILLS[name] for name in ("first", "second", "third")}, finished=finished, env={"source_hash": "same"})
+        datasets = ("darn", "ficcy", "naver", "jdstyle") if version == "old" else ("darn", "ficcy")
+        spread(store, {"edited": dict.fromkeys(datasets, 0.99)}, finished=finished, env={"source_hash": version})
+    run(overall, store, tmp_path)
+    assert {line["method"] for line in table(tmp_path, "over-data-sets")} == {"first", "second", "third"}
+    text = (tmp_path / "tables" / "over-data-sets.md").read_text()
+    assert "Left out: edited (on 2 of 4 data sets, on others by other sources)." in text
+
+
+def test_what_is_best_on_a_data_set_is_what_the_leaderboard_says(store, tmp_path):
+    spread(store)
+    for dataset, skill in SKILLS["first"].items():
+        spread(store, {"close": {dataset: skill}}, arrays=counts(skill, 9))
+    run(overall, store, tmp_path)
+    report.write(store.root, tmp_path / "report")
+    with (tmp_path / "report" / "leaderboard.csv").open(newline="") as file:
+        board = [line for line in csv.DictReader(file) if (line["attribute"], line["metric"]) == ("all", "f1@1")]
+    best = [line["method"] for line in board if line["tied_with_best"] == "True"]
+    counted = {line["method"]: int(line["n_best"]) for line in table(tmp_path, "over-data-sets")}
+    assert counted == {name: best.count(name) for name in ("first", "second", "third", "close")}
+    assert counted["close"] > 0
+
+
+@pytest.mark.parametrize("few", ["data sets", "methods"])
+def test_of_two_data_sets_or_methods_nothing_is_said(few, store, tmp_path):
+    if few == "methods":
+        spread(store, {name: SKILLS[name] for name in ("first", "second", "floor")})
+    else:
+        spread(store, {name: {each: skill for each, skill in own.items() if each in ("darn", "ficcy")} for name, own in SKILLS.items()})
+    run(overall, store, tmp_path)
+    assert not (tmp_path / "tables").exists()
+
+
 def test_names_of_methods_are_text_in_drawings(store, tmp_path):
     ranked(store, {name: [(place / 9, 0.5), (0.2, 0.3)] for place, name in enumerate(("<b>&", "x$y", "z"))})
     run(ranks, store, tmp_path)
@@ -213,7 +315,7 @@ def test_worlds_have_names_of_their_own_that_are_fit_for_files(store, tmp_path):
     assert all("/" not in name for name in names)
 
 
-@pytest.mark.parametrize("part", [robustness, costs, curves, ranks])
+@pytest.mark.parametrize("part", [robustness, costs, curves, ranks, overall])
 def test_nothing_is_written_of_nothing(part, store, tmp_path):
     write(store, "lost", status="failed", **POOL)
     run(part, store, tmp_path)
