@@ -61,14 +61,14 @@ def critical_difference(num_methods: int, num_blocks: int, alpha: float = 0.05) 
     return quantile * math.sqrt(num_methods * (num_methods + 1) / (6 * num_blocks))
 
 
-def complete_blocks(figures: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[str]]:
-    """The methods and blocks of the largest table without a gap, where methods come in by how many blocks they have. figures: method
-    -> block -> figure."""
+def complete_blocks(figures: Mapping[str, Mapping[str, float]], least: int = 1) -> tuple[list[str], list[str]]:
+    """The methods and blocks of the largest table without a gap that has as many blocks as `least`, where methods come in by how many
+    blocks they have; nothing where there is none. figures: method -> block -> figure."""
     order = sorted(figures, key=lambda name: (-len(figures[name]), name))
     best: tuple[list[str], list[str]] = [], []
     for count in range(1, len(order) + 1):
         common = sorted(set.intersection(*(set(figures[name]) for name in order[:count])))
-        if count * len(common) >= len(best[0]) * len(best[1]):
+        if len(common) >= least and count * len(common) >= len(best[0]) * len(best[1]):
             best = order[:count], common
     return best
 

@@ -60,6 +60,13 @@ def test_the_largest_table_without_a_gap_is_ranked():
     assert complete_blocks({}) == ([], [])
 
 
+def test_the_largest_table_of_so_many_blocks_or_more():
+    figures = {"a": {"x": 1.0, "y": 2.0}, "b": {"x": 1.0, "y": 2.0}, **{f"row{place}": {"x": 1.0} for place in range(9)}}
+    assert complete_blocks(figures)[1] == ["x"]
+    assert complete_blocks(figures, least=2) == (["a", "b"], ["x", "y"])
+    assert complete_blocks(figures, least=3) == ([], [])
+
+
 def point(value, spread=0.0, seed=0):
     return Replicates(value, value + spread * np.random.default_rng(seed).normal(size=1000), 100)
 

@@ -20,6 +20,7 @@ from bench.statistics import tied_with_best
 
 METRIC = "f1@1"
 NAME = "over-data-sets"
+_LEAST = 3  # methods, and data sets
 HEADS = (
     *("source", "preset", "label_fraction", "method", "metric", "mean_rank", "mean", "n_best", "n_datasets", "n_methods", "n_seeds"),
     *("friedman_p", "critical_difference", "not_worse_than_best"),
@@ -113,8 +114,9 @@ def _of_one_version(figures: Mapping[str, _Figure]) -> dict[str, _Figure]:
 
 def _ranking(fraction: float, found: Mapping[str, Mapping[str, _Figure]]) -> dict[str, Any] | None:
     figures = {name: _of_one_version(own) for name, own in found.items()}
-    methods, datasets = complete_blocks({name: {each: figure.value for each, figure in own.items()} for name, own in figures.items()})
-    if len(methods) < 3 or len(datasets) < 3:
+    values = {name: {dataset: figure.value for dataset, figure in own.items()} for name, own in figures.items()}
+    methods, datasets = complete_blocks(values, least=_LEAST)
+    if len(methods) < _LEAST:
         return None
     chosen = {name: [figures[name][dataset] for dataset in datasets] for name in methods}
     ranking = rank_methods({name: [figure.value for figure in own] for name, own in chosen.items()})

@@ -78,8 +78,8 @@ def _ranking(world: World) -> list[Any]:
     figures = {name: _blocks(own) for name, own in groups.items() if images_of(own) == images}
     if not figures:
         return [None, {}]
-    methods, blocks = complete_blocks(figures)
-    if len(methods) < 3 or len(blocks) < 2:
+    methods, blocks = complete_blocks(figures, least=2)
+    if len(methods) < 3:
         return [None, {}]
     every = {block for own in figures.values() for block in own}
     lost = {name: f"figures in {len(figures[name])} of {len(every)} blocks" for name in figures if name not in methods}

@@ -275,6 +275,13 @@ def test_a_mean_rank_is_of_one_version_of_a_methods_sources(store, tmp_path):
     assert "Left out: edited (on 2 of 4 data sets, on others by other sources)." in text
 
 
+def test_many_rows_on_one_data_set_do_not_hide_a_few_on_three(store, tmp_path):
+    spread(store, {name: SKILLS[name] for name in ("first", "second", "third")})
+    spread(store, {f"row{place}": {"darn": 0.5} for place in range(20)})
+    run(overall, store, tmp_path)
+    assert {line["method"] for line in table(tmp_path, "over-data-sets")} == {"first", "second", "third"}
+
+
 def test_what_is_best_on_a_data_set_is_what_the_leaderboard_says(store, tmp_path):
     spread(store)
     for dataset, skill in SKILLS["first"].items():
