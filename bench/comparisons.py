@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,11 @@ class Ranking:
     p_value: float
     critical_difference: float
     groups: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of_json(cls, fields: Mapping[str, Any]) -> Ranking:
+        """What JSON made of dataclasses.asdict, lists for tuples."""
+        return cls(**{**fields, "groups": tuple((first, last) for first, last in fields["groups"])})
 
 
 def rank_methods(scores: Mapping[str, Sequence[float]], alpha: float = 0.05) -> Ranking:

@@ -57,6 +57,13 @@ def images_of(groups: Mapping[Place, Group]) -> tuple[str, str, str]:
     return origin_of(next(iter(groups.values())).ok[0]).images
 
 
+def side_by_side(groups: Mapping[str, Mapping[Place, Group]]) -> dict[str, Mapping[Place, Group]]:
+    """The methods that saw what most of them saw. groups: method -> its groups, as images_of takes them."""
+    images = {name: images_of(own) for name, own in groups.items()}
+    shared, _ = most_common({name: (each, frozenset()) for name, each in images.items()})
+    return {name: own for name, own in groups.items() if images[name] == shared}
+
+
 def most_common(kinds: Mapping[str, tuple[tuple, frozenset]]) -> tuple[tuple, frozenset]:
     """Of (images, conditions) by method those that most methods have; of equals those with the most conditions. Empty ones of none."""
     counts = Counter(kinds.values())

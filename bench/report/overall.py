@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from bench.comparisons import Ranking, complete_blocks, rank_methods
 from bench.report.cache import Cache, fingerprint
 from bench.report.grids import grid
 from bench.report.groups import ALL, Group, source_of
-from bench.report.origins import images_of, most_common
+from bench.report.origins import side_by_side
 from bench.report.ranks import diagram
 from bench.report.summaries import BANNERS, FLOOR, Text, World, draw, left_out, points, write_table
 from bench.statistics import tied_with_best
@@ -55,7 +56,7 @@ def write(out: Path, found: list[World], cache: Cache) -> None:
     for (source, preset), own in kinds.items():
         stamp = fingerprint([world.stamp for world in own])
         rankings = cache.of(f"over data sets {source} {preset}", stamp, partial(_rankings, own))
-        shown = [(each, Ranking(**{**each["ranking"], "groups": tuple(map(tuple, each["ranking"]["groups"]))})) for each in rankings]
+        shown = [(each, Ranking.of_json(each["ranking"])) for each in rankings]
         if shown:
             texts.append(Text(_lines(source, preset, shown), _markdown(source, preset, shown)))
         for each, ranking in shown:
@@ -75,29 +76,24 @@ def _rankings(found: Sequence[World]) -> list[dict[str, Any]]:
     """For each share of the labels what there is to say, in JSON's terms."""
     figures: dict[float, dict[str, dict[str, _Figure]]] = defaultdict(lambda: defaultdict(dict))  # fraction -> method -> data set
     for world in found:
-        for fraction, groups in _side_by_side(world).items():
+        for fraction, groups in _by_share(world).items():
             for name, figure in _figures(groups).items():
                 if not name.startswith(FLOOR):  # it is among those that are compared, as in the leaderboard
                     figures[fraction][name][world.dataset] = figure
     return [made for fraction, own in sorted(figures.items()) if (made := _ranking(fraction, own)) is not None]
 
 
-def _side_by_side(world: World) -> dict[float, dict[str, Group]]:
+def _by_share(world: World) -> dict[float, dict[str, Group]]:
     """fraction -> method -> its clean group, over the images that most methods saw."""
-    groups: dict[float, dict[str, Group]] = defaultdict(dict)
+    groups: dict[float, dict[str, dict[float, Group]]] = defaultdict(dict)
     for (name, fraction), group in world.clean().items():
-        groups[fraction][name] = group
-    found = {}
-    for fraction, own in groups.items():
-        images = {name: images_of({fraction: group}) for name, group in own.items()}
-        wanted, _ = most_common({name: (each, frozenset()) for name, each in images.items()})
-        found[fraction] = {name: group for name, group in own.items() if images[name] == wanted}
-    return found
+        groups[fraction][name] = {fraction: group}
+    return {fraction: {name: each[fraction] for name, each in side_by_side(own).items()} for fraction, own in groups.items()}
 
 
 def _figures(groups: Mapping[str, Group]) -> dict[str, _Figure]:
     known = {name: made for name, group in groups.items() if (made := group.replicates(ALL, METRIC)) is not None}
-    known = {name: made for name, made in known.items() if made.value == made.value}
+    known = {name: made for name, made in known.items() if not math.isnan(made.value)}
     best = tied_with_best(known) if len({made.num_images for made in known.values()}) == 1 else set()
     return {name: _Figure(made.value, name in best, len(groups[name].ok), _origin(groups[name])) for name, made in known.items()}
 

@@ -55,10 +55,7 @@ def encode_overall(text: str) -> list[dict[str, Any]]:
             "source": source,
             "preset": preset,
             "heads": [
-                {
-                    **{"fraction": fraction, "num_datasets": int(own[0]["n_datasets"]), "num_methods": int(own[0]["n_methods"])},
-                    **{"p_value": float(own[0]["friedman_p"]), "difference": float(own[0]["critical_difference"])},
-                }
+                {"fraction": fraction, "num_datasets": int(own[0]["n_datasets"]), "difference": float(own[0]["critical_difference"])}
                 for fraction, own in heads.items()
             ],
             "rows": _ranks([{line["method"]: line for line in own} for own in heads.values()]),

@@ -12,7 +12,7 @@ from bench.comparisons import Ranking, complete_blocks, rank_methods
 from bench.report.cache import Cache
 from bench.report.grids import grid
 from bench.report.groups import Group
-from bench.report.origins import OTHER, images_of, most_common
+from bench.report.origins import OTHER, side_by_side
 from bench.report.summaries import FLOOR, Text, World, draw, left_out, section, write_table
 from bench.report.svg import render
 
@@ -36,7 +36,7 @@ def write(out: Path, found: list[World], cache: Cache) -> None:
     for world in found:
         ranking, lost = cache.of(f"ranks {world.title}", world.stamp, partial(_ranking, world))
         if ranking is not None:
-            shown = Ranking(**{**ranking, "groups": tuple(tuple(group) for group in ranking["groups"])})
+            shown = Ranking.of_json(ranking)
             texts.append(Text(_lines(world, shown), section(world, _grid(shown), left_out(lost))))
             draw(out, cache, f"critical-difference-{world.name}", world.stamp, partial(diagram, shown, _title(world)))
     write_table(out, cache, "critical-difference", "Mean ranks", HEADS, texts, _NOTES)
@@ -74,8 +74,7 @@ def _title(world: World) -> str:
 def _ranking(world: World) -> list[Any]:
     """The ranking in JSON's terms, or None, and the methods left out."""
     groups = {name: own for name, own in world.by_fraction().items() if not name.startswith(FLOOR)}
-    images, _ = most_common({name: (images_of(own), frozenset()) for name, own in groups.items()})
-    figures = {name: _blocks(own) for name, own in groups.items() if images_of(own) == images}
+    figures = {name: _blocks(own) for name, own in side_by_side(groups).items()}
     if not figures:
         return [None, {}]
     methods, blocks = complete_blocks(figures, least=2)
