@@ -16,7 +16,6 @@ from datasets._open import check, describe, open_dataset
 from datasets._splits import label_set
 
 ROOT = Path(__file__).resolve().parents[2]
-STANDIN = {"tiny": {"layout": "deepfashion", "num": {"train": 30, "val": 6, "test": 6}, "long_side": 32, "seed": 0}}
 
 
 def refused(error, name, options):
@@ -233,100 +232,6 @@ def test_a_data_set_without_a_stand_in_asks_for_its_files_too(deepfashion, optio
     assert refused(NoDataError, "deepfashion", options) == message
 
 
-@pytest.fixture
-def small_stand_in(monkeypatch):
-    entry = registry.entry("datasets", "deepfashion")
-    small = replace(entry, constants={**entry.constants, "STANDIN": STANDIN})
-    monkeypatch.setattr(_open.registry, "entry", lambda kind, name: small)
-
-
-@pytest.mark.parametrize("data", ["auto", "synthetic"])
-def test_a_stand_in_is_rendered_once(options, small_stand_in, monkeypatch, data):
-    options = replace(options, data=data)
-    info = describe("deepfashion", options)
-    assert info.source == "synthetic"
-    assert info.num_images == {"train": 30, "val": 6, "test": 6, "unlabeled": 0}
-    monkeypatch.setattr("datasets.runway.render", lambda *_, **__: pytest.fail("rendered twice"))
-    opened = open_dataset("deepfashion", options)
-    assert (opened.source, opened.data_hash) == ("synthetic", info.data_hash)
-    assert len(opened.training(image_size=16, label_fraction=0.5, unlabeled=1, seed=0).labeled) == 15
-    (folder,) = (options.cache_dir / "runway").glob("*/")
-    assert folder.name.startswith(f"deepfashion-tiny-v{_open._renderer_version()}-")
-    assert (folder / "runway.json").is_file()
-
-
-def test_the_hash_of_a_stand_in_follows_its_renderer(options, small_stand_in):
-    options = replace(options, data="auto")
-    before = describe("deepfashion", options).data_hash
-    (about,) = (options.cache_dir / "runway").glob("*/runway.json")
-    text = about.read_text()
-    about.write_text(text.replace('"long_side": 32', '"long_side": 48'))  # a file of another length would be rendered again
-    assert about.read_text() != text
-    assert describe("deepfashion", options).data_hash != before
-
-
-def test_real_files_win_unless_synthetic_is_asked_for(deepfashion, options, small_stand_in):
-    assert describe("deepfashion", replace(options, data="auto")).source == "real"
-    assert describe("deepfashion", replace(options, data="synthetic")).source == "synthetic"
-
-
-def test_a_preset_without_a_stand_in(options, small_stand_in):
-    message = refused(ValueError, "deepfashion", replace(options, data="auto", preset="paper"))
-    assert message == "deepfashion has no stand-in for preset 'paper'; there are tiny"
-
-
-def test_the_renderer_version_is_the_renderers():
-    from datasets.runway import RENDERER_VERSION
-
-    assert _open._renderer_version() == str(RENDERER_VERSION)
-
-
-@pytest.mark.parametrize("name", ["deepfashion", "darn"])
-def test_stand_ins_of_the_registry_name_layouts_that_exist(name):
-    from datasets.runway import layouts
-
-    stand_in = registry.entry("datasets", name).constants["STANDIN"]
-    assert set(stand_in) == {"tiny", "paper"}
-    assert all(settings["layout"] in layouts() for settings in stand_in.values())
-
-
-def test_check_finds_nothing_wrong_with_good_files(deepfashion, options):
-    assert check("deepfashion", options) == []
-
-
-def test_check_names_missing_files_and_where_to_ask(deepfashion, options, data_root):
-    (deepfashion.anno / "list_bbox.txt").unlink()
-    (problem,) = check("deepfashion", options)
-    assert problem.file == "Anno_coarse/list_bbox.txt or Anno/list_bbox.txt"
-    request = registry.entry("datasets", "deepfashion").constants["REQUEST"]
-    assert (
-        problem.message == f"missing under {data_root}/deepfashion; ask {request} for the data and unpack it under {data_root}/deepfashion"
-    )
-    (problem,) = check("darn", options)
-    assert str(problem).startswith(f"{data_root}/darn: no such folder; ask the authors of")
-
-
-def test_check_lists_lines_images_and_letter_case(deepfashion, options):
-    deepfashion.edit("list_attr_img.txt", 4, f"{deepfashion.paths[1]} 1 -1 0 0 0")
-    (deepfashion.root / "Img" / deepfashion.paths[5]).write_bytes(b"")
-    folder = deepfashion.root / "Img/img/Women's_Blouse_No.2"
-    folder.rename(folder.with_name("women's_blouse_no.2"))
-    found = [str(problem) for problem in check("deepfashion", options)]
-    assert found[0] == "Anno_coarse/list_attr_img.txt:4: 5 labels, expected 6"
-    assert found[1].startswith("Eval/list_eval_partition.txt:4: ")
-    assert found[2] == f"Eval/list_eval_partition.txt:8: {deepfashion.paths[5]} is empty (0 bytes); fetch it again"
-    assert len(found) == 7
-    assert all(line.endswith("rename it, other systems tell them apart") for line in found[3:])
-
-
-def test_check_ends_with_what_stopped_it(deepfashion, options):
-    deepfashion.edit("list_category_img.txt", 4, f"{deepfashion.paths[1]} two")
-    deepfashion.edit("list_attr_cloth.txt", 3, "a-line 6")
-    found = [str(problem) for problem in check("deepfashion", options)]
-    assert found[0] == "Anno_coarse/list_category_img.txt:4: 'two', expected 1 integer"
-    assert found[-1] == "Anno_coarse/list_attr_cloth.txt:3: attribute type '6', expected 1 to 5"
-
-
 def test_a_new_reader_makes_a_new_index(deepfashion, options, monkeypatch):
     describe("deepfashion", options)
     monkeypatch.setattr(_index, "_code_hash", lambda file: "other code")
@@ -357,28 +262,6 @@ def test_real_catalogues(realdata, options, name, num):
     assert len(opened.examples("test", image_size=32)) == num[2]
 
 
-def give_landmarks(deepfashion):
-    """Image i has its left hem at column 2 + i % 5 + i // 5, counted from 1, of boxes that start at 1 + i % 5."""
-    rows = [f"2  2 000 000  2 000 000  0 {2 + i % 5 + i // 5:03d} 010  2 000 000" for i in range(20)]
-    deepfashion.write("list_landmarks.txt", rows)
-
-
-def test_landmarks_go_with_their_labels_alone(deepfashion, options):
-    give_landmarks(deepfashion)
-    opened = open_dataset("deepfashion", options)
-    data = opened.training(image_size=16, label_fraction=0.5, unlabeled=1, seed=0)
-    assert data.unlabeled.landmarks is None
-    for examples in (data.labeled, data.validation, opened.examples("test", image_size=16)):
-        assert (examples.landmarks.shape, examples.landmarks.dtype) == ((len(examples), 8, 3), np.float32)
-        assert np.array_equal(np.flatnonzero(examples.landmarks[..., 0].any(axis=0)), [6])
-        found = examples.landmarks[:, 6, 1:]
-        columns = 1 + examples.rows // 5 + 0.5  # from the box's left edge
-        widths = 20 - examples.rows % 5
-        np.testing.assert_allclose(found, np.stack([columns / widths, np.full(len(examples), 7.5 / 23)], axis=1), rtol=1e-6)
-    batch = data.labeled.batch(np.array([2, 0]))
-    assert np.array_equal(batch.landmarks.numpy(), data.labeled.landmarks[[2, 0]])
-
-
 def test_what_was_made_without_damaged_pictures_stands_neither_for_the_whole_nor_for_the_mended(deepfashion, options, monkeypatch):
     monkeypatch.setattr("datasets._index._SAMPLE", 2)  # of 20 rows or so: the damaged one is not among them
     skipping = replace(options, on_bad_data="skip")
@@ -392,21 +275,3 @@ def test_what_was_made_without_damaged_pictures_stands_neither_for_the_whole_nor
     path.write_bytes(sound)
     assert len({strict, before, damaged}) == 3
     assert describe("deepfashion", skipping).data_hash == before
-
-
-def test_a_damaged_picture_leaves_landmarks_with_their_rows(deepfashion, options):
-    give_landmarks(deepfashion)
-    (deepfashion.root / "Img" / deepfashion.paths[0]).write_bytes(b"")
-    examples = open_dataset("deepfashion", replace(options, on_bad_data="skip")).examples("train", image_size=16)
-    assert 0 not in examples.rows
-    np.testing.assert_allclose(examples.landmarks[:, 6, 1] * (20 - examples.rows % 5), 1.5 + examples.rows // 5, rtol=1e-6)
-
-
-def test_a_landmark_list_is_noticed_when_it_comes_and_when_it_changes(deepfashion, options):
-    hashes = [open_dataset("deepfashion", options).data_hash]
-    assert open_dataset("deepfashion", options).examples("val", image_size=16).batch(np.arange(2)).landmarks is None
-    give_landmarks(deepfashion)
-    hashes.append(open_dataset("deepfashion", options).data_hash)
-    deepfashion.edit("list_landmarks.txt", 3, f"{deepfashion.paths[0]} 2  2 000 000  2 000 000  0 007 010  2 000 000")
-    hashes.append(describe("deepfashion", options).data_hash)
-    assert len(set(hashes)) == 3
