@@ -16,6 +16,7 @@ from slurm.queue import LIVE, State
 
 _JUST_SUBMITTED_SECONDS = 30.0  # accounting hears of a job with a delay
 _YOUNG_SECONDS = 300.0  # for so long a job may be in neither the queue's answer nor accounting's
+_ABANDONED_SECONDS = 86400.0  # after so long no sbatch of a command that was cut short is still trying
 Element = tuple[int, int]  # array, element
 
 
@@ -48,9 +49,10 @@ class _Jobs:
 
     @property
     def is_old(self) -> bool:
-        """Whether all of it was submitted, so long ago that Slurm knows its jobs; else one that it does not know may still come."""
+        """Whether all of it was submitted so long ago that Slurm knows its jobs, or the command that submitted it was cut short a day
+        ago; else a job that Slurm does not know may still come."""
         submitted = all(self.submission.job_id(array) for array in range(self.submission.num_arrays))
-        return submitted and time.time() - self.submission.written > _YOUNG_SECONDS
+        return time.time() - self.submission.written > (_YOUNG_SECONDS if submitted else _ABANDONED_SECONDS)
 
     def label(self, element: Element, key: str) -> str:
         """The teacher on which a cell depends and whose job this is, or nothing."""

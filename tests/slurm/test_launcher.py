@@ -162,6 +162,27 @@ def test_a_submission_under_way_is_never_settled(tmp_path, monkeypatch, noted, y
     assert status.attach(tmp_path, settings).busy == {cell.key: State("queued")}
 
 
+def test_a_submission_that_was_cut_short_is_settled_a_day_later(tmp_path, monkeypatch):
+    """Else each later command would read it, for ever; not while any of its jobs is at work."""
+    submission, cell = submission_with_teacher(tmp_path, note=False)
+    submission.note_job_id(0, "5")
+    now = time.time()
+    monkeypatch.setattr(status.queue, "accounting", lambda ids: {})
+    monkeypatch.setattr(status.queue, "live", lambda: {"5": {0: State("running")}})
+    monkeypatch.setattr(status.time, "time", lambda: now + 90000)
+    settings = Settings(str(tmp_path), "d", "c", launcher="slurm")
+    status.attach(tmp_path, settings)
+    assert not submission.settled
+    monkeypatch.setattr(status.queue, "live", lambda: {})
+    monkeypatch.setattr(status.time, "time", lambda: now + 80000)
+    status.attach(tmp_path, settings)
+    assert not submission.settled
+    monkeypatch.setattr(status.time, "time", lambda: now + 90000)
+    assert status.attach(tmp_path, settings).busy == {}
+    assert submission.settled
+    assert status.Store(tmp_path).read(cell.key) is None  # it is submitted again
+
+
 def test_a_teacher_is_waited_for_while_it_may_still_come_whatever_was_submitted_after_it(tmp_path, monkeypatch):
     """The fit that needs it was never submitted; nor is a teacher waited for that has failed in a job which is still at work."""
     submission, cell = submission_with_teacher(tmp_path, note=False)
