@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from bench import registry, toml_files
 from bench.plan import Sweep, make_conditions
-from bench.spec import CLEAN, UsageError, check_value, row_label
+from bench.spec import CLEAN, UsageError, check_value
 
 RESULTS = registry.ROOT / "results"
 ALL = "all"
@@ -66,11 +66,6 @@ class Row:
     definition: str = ""
     metrics: Mapping[str, str] = field(default_factory=dict)
     datasets: tuple[str, ...] = ()
-
-    @property
-    def record_row(self) -> str:
-        """The row's name on records."""
-        return row_label(self.row, self.overrides)
 
 
 @dataclass(frozen=True)

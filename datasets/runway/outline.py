@@ -20,7 +20,6 @@ _BODY_Y = (0.04, 0.28, 0.62, 0.98, 1.3, 1.7, 2.2)
 _BODY_HALF_WIDTH = (0.35, 0.31, 0.25, 0.33, 0.31, 0.27, 0.25)
 _EASE = {"slim": -0.015, "regular": 0.05, "loose": 0.18, "a-line": 0.02, "cocoon": 0.1, "flare": 0.03, "cuffed": 0.04}
 _LEG_HALF_WIDTH = {"slim": (0.165, 0.085), "regular": (0.18, 0.13), "loose": (0.2, 0.21), "flare": (0.165, 0.24), "cuffed": (0.2, 0.1)}
-ARM_LENGTH = 0.92
 
 
 @dataclass(frozen=True)
