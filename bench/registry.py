@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("methods", "datasets")
 PROJECT_PACKAGES = ("bench", "methods", "datasets", "slurm")
 _MARKER = "PRESETS"  # the class of a method file whose body sets this name is the method
+_LATER_FIELDS = ("type_params", "is_lazy")  # of syntax trees, since 3.12 and 3.15
 _CONSTANTS = (_MARKER, "ROWS", "HEADLINE", "TEACHER_PARAMS", "SCORES", "PAPER")
 
 
@@ -190,7 +191,23 @@ def _module_hash(module: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node, clean=False):
             node.body = node.body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(_dump(tree).encode()).hexdigest()
+
+
+def _dump(node: object) -> str:
+    """A syntax tree as ast.dump of Python 3.11 writes it. Keys rest on it, and each later Python writes, or parses, something else."""
+    if isinstance(node, list):
+        return f"[{', '.join(map(_dump, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    written = []
+    for name, value in ast.iter_fields(node):
+        if isinstance(node, ast.JoinedStr):  # 3.12 leaves empty texts beside what stands in a format
+            value = [each for each in value if not isinstance(each, ast.Constant) or each.value]
+        is_literal = name == "value" and isinstance(node, ast.Constant | ast.MatchSingleton)  # None is one
+        if (value is not None or is_literal) and (value or name not in _LATER_FIELDS):
+            written.append(f"{name}={_dump(value)}")
+    return f"{type(node).__name__}({', '.join(written)})"
 
 
 @cache

@@ -98,6 +98,41 @@ def test_comments_layout_and_docstrings_do_not_move_the_hash(plugins):
     assert hash_after(path, lambda text: text.replace("\n\n\n", "\n\n\n\n")) == before
 
 
+EVERY_KIND = r'''
+import os
+class A(B, metaclass=M):
+    """Words."""
+    a: int = 1
+    @property
+    def f(self, /, q, *args, k=1, **kw) -> int:
+        return f"{self!r:>{q}.2f}" f"{q=}" "c" f"{{}}{k:{q}}" rf"\d{k}" f"{x:{{y}}}{z:}", {**d}, {*s}, (yield), lambda: 0, ...
+    async def g(self):
+        async for i in y:
+            await z
+        async with p as q, r:
+            pass
+        try:
+            pass
+        except* E as e:
+            raise
+def h():
+    global G
+    match v:
+        case {"a": 1, **rest} | [1, *_] | C(x=1):
+            del v[0]
+        case _ if w:
+            return b"\x00", u"kind", 1e-8, 1j, "\u00e9", None, -1, not a, a if b else c, a < b <= c, (t := 3), a @ b, [j for j in k if j]
+f(*a, **b), print()
+'''
+
+
+def test_the_hash_is_the_same_on_every_python(plugins):
+    """Later ones write other syntax trees: this was computed with 3.11."""
+    (plugins / "every_kind.py").write_text(EVERY_KIND)
+    clear()
+    assert registry._module_hash("methods.every_kind") == "165abd02bbdc374fa112a1c7bbde55d317db3626805b7a461dcb00b9c6b11f42"
+
+
 def test_code_and_helpers_move_the_hash(plugins):
     before = registry.source_hash("methods", "planted")
     changed = hash_after(plugins / "planted.py", lambda text: text.replace("gamma: float = 1.0", "gamma: float = 1.5"))
