@@ -23,7 +23,7 @@ def elements(root: Path, file: str, problems: Problems) -> Iterator[tuple[str, i
         try:
             yield from _elements(text)
         except (ValueError, RecursionError) as failed:
-            reason = failed.msg if isinstance(failed, json.JSONDecodeError) else str(failed) or type(failed).__name__
+            reason = failed.msg if isinstance(failed, json.JSONDecodeError) else said(failed)
             problems.fatal(file, text.line(), f"is no sound JSON: {reason}; the file may be cut off, fetch it again")
 
 
@@ -32,7 +32,12 @@ def whole(root: Path, file: str, problems: Problems) -> Any:
     try:
         return json.loads((root / file).read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as failed:
-        problems.fatal(file, getattr(failed, "lineno", 0), f"is no JSON: {failed}")
+        problems.fatal(file, getattr(failed, "lineno", 0), f"is no JSON: {said(failed)}")
+
+
+def said(failed: Exception) -> str:
+    """What is wrong with JSON, in the same words on every Python."""
+    return "nested too deeply" if isinstance(failed, RecursionError) else str(failed) or type(failed).__name__
 
 
 def _elements(text: _Text) -> Iterator[tuple[str, int, Any]]:

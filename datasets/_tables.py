@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets._schema import Problems, printable
+from datasets._stream import said
 
 RESERVED = ("file_name", "split")  # columns that are no attribute types
 NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -100,7 +101,7 @@ def _jsonl(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dic
                 row = json.loads(text)
                 cells = dict(zip(_spelled(row), map(_cell, row.values()), strict=True)) if isinstance(row, dict) else None
             except (ValueError, RecursionError) as failed:
-                problems.add(name, line, f"is no JSON: {failed}")
+                problems.add(name, line, f"is no JSON: {said(failed)}")
                 continue
             if cells is None:
                 problems.add(name, line, f"a {type(row).__name__}, expected an object with file_name")

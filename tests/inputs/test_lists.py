@@ -7,7 +7,7 @@ from bench.protocol import BadDataError
 
 MANY = b"9" * 5000  # more digits than Python turns into a number
 LABEL_MAP, BOXES = "iMat_fashion_2018_label_map_228.csv", "Anno_coarse/list_bbox.txt"
-DEEP = b"[" * 100_000
+DEEP = b"[" * 1_000_000
 
 
 def replaced(name, file, old, new):
@@ -46,12 +46,12 @@ def problems(name, root, files):
             b"1000000000000",
             "meta.json: attribute 'sleeve' has 1000000000000, expected its values or their number",
         ),
-        ("darn", "meta.json", b"3", DEEP, "meta.json: is no JSON: maximum recursion depth exceeded"),
+        ("darn", "meta.json", b"3", DEEP, "meta.json: is no JSON: nested too deeply"),
         ("darn", "meta.json", b"navy blue", b"red", "meta.json: 'color' has the class 'red' twice"),
         ("folder", "train/metadata.csv", b"file_name", b'"file_name', "train/metadata.csv:1: unexpected end of data; a quotation mark may"),
         ("folder", "train/metadata.csv", b"file_name", b"x" * 200_000, "train/metadata.csv:1: field larger than field limit (131072)"),
         ("folder", "train/metadata.csv", b"boho", b"x" * 200_000, "train/metadata.csv:2: field larger than field limit (131072)"),
-        ("folder", "attributes.json", b'"multi"', DEEP, "attributes.json: is no JSON: maximum recursion depth exceeded"),
+        ("folder", "attributes.json", b'"multi"', DEEP, "attributes.json: is no JSON: nested too deeply"),
         ("folder", "attributes.json", b'"blue"', b'"red"', "attributes.json: 'color' has the class 'red' twice"),
         (
             "imatfashion",
@@ -83,7 +83,7 @@ def test_what_ends_reading(tmp_path, name, file, old, new, message):
         ("darn", "label_train.txt", b"red", MANY, "label_train.txt:1: color '9999"),
         ("naver", "train/train_label", b"\t1\t", b"\t1000000000000\t", "train/train_label:3: label 1000000000000, expected less than"),
         ("naver", "train/train_label", b"\t1\t", b"\t" + MANY + b"\t", "train/train_label:3: '2\\t9999"),
-        ("folder", "val/metadata.jsonl", b"1.5", DEEP, "val/metadata.jsonl:1: is no JSON: maximum recursion depth exceeded"),
+        ("folder", "val/metadata.jsonl", b"1.5", DEEP, "val/metadata.jsonl:1: is no JSON: nested too deeply"),
         ("folder", "val/metadata.jsonl", b"c.jpg", b"c\\ud800.jpg", "val/metadata.jsonl:1: 'c\\ud800.jpg' holds half a character"),
         ("imatfashion", "train.json", b'"1"', b'"\\ud800"', "train.json: images[0]: '\\ud800' holds half a character"),
         ("deepfashion", BOXES, b"20 20", b"20 2147483647", "Anno_coarse/list_bbox.txt:3: '1 1 20 2147483647' holds a"),
@@ -97,12 +97,12 @@ def test_what_costs_a_row(tmp_path, name, file, old, new, message):
 
 
 def test_deeply_nested_json_that_the_parser_still_takes(tmp_path):
-    faults = []
-    for depth in range(100, 1000, 50):  # the parser gives up later than what turns its lists into text
+    """It gives up later than what turns its lists into text; how much later is each Python's own."""
+    found = set()
+    for depth in (*range(100, 1000, 50), *(1000 * 2**power for power in range(10))):
         nested = b"[" * depth + b"]" * depth
-        faults += problems("folder", tmp_path, replaced("folder", "val/metadata.jsonl", b"1.5", nested))
-    assert faults
-    assert all(each.startswith("val/metadata.jsonl:1: is no JSON: maximum recursion depth") for each in faults)
+        found |= set(problems("folder", tmp_path, replaced("folder", "val/metadata.jsonl", b"1.5", nested)))
+    assert found == {"val/metadata.jsonl:1: is no JSON: nested too deeply"}
 
 
 def test_not_a_number_in_metadata_is_no_annotation(tmp_path):

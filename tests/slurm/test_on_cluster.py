@@ -23,10 +23,10 @@ PROFILE = """
 partition = "main"
 bundle_minutes = 10.0
 max_stages = 25
-memory_gb = 0.9
-min_memory_gb = 0.9
+memory_gb = 1.4
+min_memory_gb = 1.4
 memory_factor = 1.0
-max_memory_gb = 0.9
+max_memory_gb = 1.4
 cpus_per_worker = 1
 unmeasured_walltime_minutes = 10
 lease_seconds = 4.0
@@ -335,7 +335,7 @@ def test_a_job_over_its_memory_and_one_with_gpus(place):
         """    def fit(self, data, teachers, run):
         import time
 
-        full = bytearray(1500 * 2**20)
+        full = bytearray(2000 * 2**20)
         time.sleep(30)
 """,
     ))  # fmt: skip
@@ -356,7 +356,7 @@ def test_a_job_over_its_memory_and_one_with_gpus(place):
     place.until(lambda: [state["status"] for state in place.status()["under_way"]] == ["oom"], 30)  # accounting hears of memory last
     [state] = place.status()["under_way"]
     assert state["cells"] == 1
-    assert "more than the 900 MB that the job asked for" in state["reason"]
+    assert "more than the 1400 MB that the job asked for" in state["reason"]
     [record] = place.records("gpu").values()
     assert record["reason"] in ("RuntimeError: sees 0", "RuntimeError: sees 1")
 
