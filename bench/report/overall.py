@@ -32,7 +32,7 @@ _NOTES = (
     "best on: data sets on which a method cannot be told from the best, as the leaderboard has it. \\* cannot be told from the first by "
     "Nemenyi's critical difference at 5 %; of few data sets that is a weak test.",
     "Figures of a method are of one version of its sources, that of its newest one; others are missing.",
-    "mean: of F1@1 over those data sets, each counting the same. n_seeds: the fewest behind any figure.",
+    "mean: of F1@1 over those data sets, each counting the same. Seeds: the fewest behind any figure.",
 )
 
 
@@ -163,10 +163,15 @@ def _markdown(source: str, preset: str, shown: Sequence[tuple[Mapping[str, Any],
     parts.append(grid(heads, lines))
     for each, ranking in shown:
         parts.append(
-            f"{each['fraction']:.0%} of the labels: {ranking.num_blocks} data sets ({', '.join(each['datasets'])}), Friedman's p = "
-            f"{ranking.p_value:.3g}, critical difference {ranking.critical_difference:.2f}. {left_out(each['lost'])}".rstrip()
+            f"{each['fraction']:.0%} of the labels: {ranking.num_blocks} data sets ({', '.join(each['datasets'])}), {_seeds(each)}, "
+            f"Friedman's p = {ranking.p_value:.3g}, critical difference {ranking.critical_difference:.2f}. "
+            f"{left_out(each['lost'])}".rstrip()
         )
     return "\n\n".join(parts)
+
+
+def _seeds(each: Mapping[str, Any]) -> str:
+    return "one seed" if each["num_seeds"] == 1 else f"{each['num_seeds']} seeds"
 
 
 def _shown(name: str, each: Mapping[str, Any], ranking: Ranking) -> list[str]:

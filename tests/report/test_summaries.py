@@ -232,7 +232,7 @@ def test_ranks_over_data_sets_by_hand(store, tmp_path):
     assert [line["n_best"] for line in lines.values()] == ["1", "1", "0"]
     assert {(line["n_datasets"], line["n_methods"], line["n_seeds"]) for line in lines.values()} == {("4", "3", "1")}
     text = (tmp_path / "tables" / "over-data-sets.md").read_text()
-    assert "100% of the labels: 4 data sets (darn, ficcy, jdstyle, naver)" in text
+    assert "100% of the labels: 4 data sets (darn, ficcy, jdstyle, naver), one seed, Friedman" in text
     assert "Left out: 1 other (on one data set); partial (on 2 of 4 data sets)." in text
     assert "SYNTHETIC" in text
     shown = texts(tmp_path / "figures" / "over-data-sets-synthetic-tiny-1.svg")
