@@ -27,7 +27,7 @@ OVERALL = (
     "not_worse_than_best\n"
     "synthetic,tiny,0.25,supervised,f1@1,1.5,0.5,2,4,3,1,0.03,1.65749,True\n"
     f"synthetic,tiny,0.25,{HOSTILE},f1@1,2,0.45,1,4,3,1,0.03,1.65749,True\n"
-    "synthetic,tiny,0.25,naver/lp,f1@1,2.5,0.4,0,4,3,1,0.03,1.65749,False\n"
+    "synthetic,tiny,0.25,naver/lp,f1@1,2.25,0.4125,0,4,3,1,0.03,1.65749,False\n"
     f"synthetic,tiny,1,{HOSTILE},f1@1,1,0.7,3,3,3,2,0.05,1.9139,True\n"
     "synthetic,tiny,1,supervised,f1@1,2,0.6,1,3,3,2,0.05,1.9139,True\n"
 )

@@ -11,6 +11,8 @@ import numpy as np
 
 MISSING = 65535  # of a quantised column: no figure
 _LARGEST = MISSING - 1
+_FINEST = 1e-4  # the smallest step: a digit more than the page shows
+_STRAY = sorted(((low, high) for low in range(-4, 5) for high in range(-4, 5)), key=lambda pair: (abs(pair[0]) + abs(pair[1]), pair))
 
 
 class Names:
@@ -40,17 +42,46 @@ def pack_bits(values: np.ndarray) -> str:
 def unit_of(values: np.ndarray) -> float:
     """What one step of a quantised column stands for: the smallest of 0.0001, 0.001, ... that the largest value fits in."""
     largest = float(np.nanmax(values, initial=0.0))
-    step = 1e-4
+    step = _FINEST
     while largest / step > _LARGEST and step < 1e300:
         step *= 10
     return step
 
 
 def quantise(values: np.ndarray, step: float | np.ndarray) -> np.ndarray:
-    """uint16 of values >= 0 in steps; what is not finite becomes MISSING, and never zero."""
+    """uint16 of values >= 0 in steps; what is not finite becomes MISSING, and never zero.
+
+    A figure is shown with a digit less than the finest step has. Rounded twice it would not always show what it does rounded once, so
+    that here no whole number of finest steps ends in 5: such a one becomes the next on the side that the figure itself rounds to."""
     known = np.isfinite(values)
-    whole = np.rint(np.where(known, values, 0.0) / step)
-    return np.where(known, np.clip(whole, 0, _LARGEST), MISSING).astype(np.uint16)
+    whole = np.clip(np.rint(np.where(known, values, 0.0) / step), 0, _LARGEST).astype(np.int64)
+    tied = known & (np.broadcast_to(step, values.shape) == _FINEST) & (whole % 10 == 5)
+    whole[tied] += np.where(_tenths(100 * values[tied]) * 10 > whole[tied], 1, -1)
+    return np.where(known, whole, MISSING).astype(np.uint16)
+
+
+def quantise_intervals(low: np.ndarray, high: np.ndarray, step: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`quantise` of both ends of intervals, such that half of their difference, too, shows what it does unrounded.
+
+    Only where both ends and the half lie exactly between two digits can no such pair be."""
+    ends = quantise(low, step), quantise(high, step)
+    wanted = np.flatnonzero((ends[0] != MISSING) & (ends[1] != MISSING) & (np.broadcast_to(step, low.shape) == _FINEST))
+    first, last = (each.ravel().astype(np.int64) for each in ends)
+    wanted = wanted[np.abs((last - first)[wanted] % 20 - 10) <= 4]  # close to where the half's last digit changes
+    half = _tenths(50 * (high.ravel()[wanted] - low.ravel()[wanted]))
+    for less, more in _STRAY:
+        new = first[wanted] + less, last[wanted] + more
+        good = np.abs(new[1] - new[0] - 20 * half) < 10
+        for moved, end in zip(new, (first, last), strict=True):
+            good &= (moved % 10 != 5) & ((moved + 5) // 10 == (end[wanted] + 5) // 10) & (moved >= 0) & (moved <= _LARGEST)
+        first[wanted[good]], last[wanted[good]] = new[0][good], new[1][good]
+        wanted, half = wanted[~good], half[~good]
+    return first.reshape(low.shape).astype(np.uint16), last.reshape(low.shape).astype(np.uint16)
+
+
+def _tenths(points: np.ndarray) -> np.ndarray:
+    """Tenths of a point as Python's own rounding to one digit gives them."""
+    return np.array([round(10 * float(f"{value:.1f}")) for value in points.tolist()], dtype=np.int64)
 
 
 def to_json(value: object) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.report.figures import extras
 from bench.report.leaderboard import ALL, AT_FLOOR, COUNTED, LOWER_IS_BETTER, OTHERS
-from bench.report.page_codec import pack, quantise, to_json, unit_of
+from bench.report.page_codec import pack, quantise, quantise_intervals, to_json, unit_of
 from bench.report.render import PRIMARY
 
 CELL = ("dataset", "source", "method", "label_fraction", "corruption", "severity")
@@ -165,15 +165,17 @@ class _Columns:
         steps = np.array([self.steps[metric] for metric in metrics])
         where = self.cell[rows] - start, place
 
-        def dense(name: str) -> str:
+        def dense(name: str) -> np.ndarray:
             values = np.full((stop - start, len(kinds)), np.nan)
             values[where] = self.figures[name][rows]
-            return pack(quantise(values, steps), "u2")
+            return values
 
         described = [[int(a), int(m), float(f"{step:g}")] for a, m, step in zip(attributes, metrics, steps, strict=True)]
-        block: dict[str, Any] = {"dataset": dataset, "start": start, "stop": stop, "kinds": described, "mean": dense("mean")}
+        mean = pack(quantise(dense("mean"), steps), "u2")
+        block: dict[str, Any] = {"dataset": dataset, "start": start, "stop": stop, "kinds": described, "mean": mean}
         if with_interval:
             flags = np.zeros((stop - start, len(kinds)), dtype=np.uint8)
             flags[where] = self.flags[rows]
-            block |= {"low": dense("ci_low"), "high": dense("ci_high"), "flags": pack(flags, "u1")}
+            low, high = quantise_intervals(dense("ci_low"), dense("ci_high"), steps)
+            block |= {"low": pack(low, "u2"), "high": pack(high, "u2"), "flags": pack(flags, "u1")}
         return block

@@ -16,6 +16,7 @@ from bench.registry import UnknownNameError
 from bench.report.leaderboard import method_label
 from bench.report.overall import order_of
 from bench.report.page_codec import Names, plain, rounded
+from bench.report.tables import head_of, num_digits
 from bench.store import Record, Store
 
 MAX_FAILURES = 200  # groups of cells that the page lists; it says how many more there are
@@ -35,9 +36,9 @@ def encode_tables(texts: Mapping[str, str]) -> dict[str, Any]:
         worlds: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
         for line in lines:
             worlds[line["source"], line["preset"]].append(line)
-        title, notes = _words(name)
+        title, notes, digits = _words(name)
         notes += dict.fromkeys(f"{line['row']}: {line['note']}" for line in lines if line["note"])
-        made = [_world(source, preset, own, verdicts) for (source, preset), own in worlds.items()]
+        made = [_world(source, preset, own, verdicts, digits) for (source, preset), own in worlds.items()]
         found.append({"name": name, "title": title, "notes": list(dict.fromkeys(notes)), "worlds": made})
     return {"verdicts": verdicts.list, "tables": found}
 
@@ -72,32 +73,30 @@ def _ranks(heads: Sequence[Mapping[str, Mapping[str, str]]]) -> list[list[Any]]:
     return [[name, *(cell(own[name]) if name in own else None for own in heads)] for name in order]
 
 
-def _words(name: str) -> tuple[str, list[str]]:
-    """A table's title and notes."""
+def _words(name: str) -> tuple[str, list[str], dict[tuple[str, ...], int]]:
+    """A table's title and notes, and how many decimals each of its columns has."""
     try:
         table = tables.load(name)
     except UnknownNameError:
-        return "", []
-    return table.title, list(table.notes)
+        return "", [], {}
+    return table.title, list(table.notes), {head_of(column): num_digits(table, column) for column in table.columns}
 
 
-def _world(source: str, preset: str, lines: Sequence[Mapping[str, str]], verdicts: Names) -> dict[str, Any]:
+def _world(
+    source: str, preset: str, lines: Sequence[Mapping[str, str]], verdicts: Names, digits: Mapping[tuple[str, ...], int]
+) -> dict[str, Any]:
     heads = list(dict.fromkeys(tuple(line[name] for name in _HEAD) for line in lines))
     rows: dict[str, list[Any]] = {}
     for line in lines:
         cells = rows.setdefault(line["row"], [None] * len(heads))
         cells[heads.index(tuple(line[name] for name in _HEAD))] = _cell(line, verdicts)
-    largest = [
-        max((abs(cell[i]) for cells in rows.values() if (cell := cells[place]) for i in (0, 1) if cell[i] is not None), default=0.0)
-        for place in range(len(heads))
-    ]
     kept = [[row, *cells] for row, cells in rows.items() if any(cells)]
-    return {"source": source, "preset": preset, "columns": heads, "digits": [3 if each <= 1 else 2 for each in largest], "rows": kept}
+    return {"source": source, "preset": preset, "columns": heads, "digits": [digits.get(head, 2) for head in heads], "rows": kept}
 
 
 def _cell(line: Mapping[str, str], verdicts: Names) -> list[Any] | None:
     lost = ", ".join(f"{line[name]} {name}" for name in ("missing", "failed") if line[name] not in ("", "0"))
-    figures = [rounded(float(line[name]), 4) if line[name] else None for name in ("paper", "ours", "ci_low", "ci_high")]
+    figures = [float(line[name]) if line[name] else None for name in ("paper", "ours", "ci_low", "ci_high")]
     if figures[0] is None and figures[1] is None and not lost:
         return None
     verdict = line["verdict"] if line["method"] else ""  # a row in print that nothing here stands for

@@ -225,8 +225,19 @@ def _header(column: Column) -> str:
     return f"{where}: {column.attribute} {column.metric}{f', gain over {column.gain} in %' if column.gain else ''}"
 
 
+def num_digits(table: Table, column: Column) -> int:
+    """How many decimals a column's figures are shown with."""
+    return 3 if table.scales[column] == 1.0 else 2
+
+
+def head_of(column: Column) -> tuple[str, str, str, str]:
+    """A column as the CSV file names it: data set, attribute, metric, condition."""
+    metric = column.metric + (f" relative gain over {column.gain}" if column.gain else "")
+    return column.dataset, column.attribute, metric, "corrupted" if column.corrupted else "clean"
+
+
 def _text(world: World, cell: Filled) -> str:
-    digits = 3 if world.table.scales[cell.column] == 1.0 else 2
+    digits = num_digits(world.table, cell.column)
     paper = "" if cell.paper is None else f"{cell.paper.value:.{digits}f}"
     if cell.ours is None:
         lost = [f"{count} {status}" for status, count in sorted(cell.counts.items()) if count and status != "ok"]
@@ -261,8 +272,7 @@ def _csv_line(world: World, cell: Filled) -> list[object]:
             cell.row.label,
             place_of(cell.row, column, "", "").method if cell.row.method else "",
         ),
-        *(column.dataset, column.attribute, column.metric + (f" relative gain over {column.gain}" if column.gain else "")),
-        "corrupted" if column.corrupted else "clean",
+        *head_of(column),
         "" if cell.paper is None else f"{cell.paper.value:g}",
         *figures,
         "" if cell.delta is None else f"{cell.delta:.6g}",

@@ -41,7 +41,7 @@ function changeBars(world) {
     return [h("span", { class: "name" }, row.name, " ", h("small", null, row.n)),
       h("span", { class: "track" }, h("i", { class: `${row.mean < 0 ? "down" : "up"} ${sure ? "" : "faint"}`, style: { left: percent(Math.min(0, row.mean)), width: `${(50 * Math.abs(row.mean)) / most}%` } }),
         row.half ? h("i", { class: "whisker", style: { left: percent(row.mean - row.half), right: `calc(100% - ${percent(row.mean + row.half)})` } }) : ""),
-      h("span", { class: "num" }, `${row.mean < 0 ? "−" : "+"}${(100 * Math.abs(row.mean)).toFixed(1)}`)];
+      h("span", { class: "num" }, `${row.mean < 0 ? "−" : "+"}${fixed(100 * Math.abs(row.mean), 1)}`)];
   };
   const seeds = Math.min(before.hits[classes.k].length, after.hits[classes.k].length);
   return [

@@ -33,8 +33,12 @@ function figure(cell, attribute, metric) {
 }
 const ALL = F.attributes.indexOf(F.all), PRIMARY = F.metrics.indexOf(F.primary);
 const metricPlaces = F.metrics.map((name, place) => [place, name]).filter(([, name]) => name);
+function fixed(value, digits) {  // as the tables' files round: a tie goes to the even digit
+  const units = value * 2 ** (digits + 1), tie = Number.isInteger(units) && units % 2 !== 0, below = Math.floor(value * 10 ** digits);
+  return (tie ? (below + (below % 2 ? 1 : 0)) / 10 ** digits : value).toFixed(digits);
+}
 const nats = (metric) => F.metrics[metric] === "cross_entropy";
-const shown = (metric, value) => (value === null || value === undefined ? "–" : nats(metric) ? value.toFixed(3) : (100 * value).toFixed(1));
+const shown = (metric, value) => (value === null || value === undefined ? "–" : fixed(nats(metric) ? value : 100 * value, nats(metric) ? 3 : 1));
 const share = (value) => `${+(100 * value).toPrecision(4)} %`;
 function attributesOf(dataset, metric) {  // of which the metric is known, the pool first
   const found = new Set();

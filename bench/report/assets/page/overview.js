@@ -43,11 +43,11 @@ function withHalf(metric, value) {
 function overDatasets(world) {
   const numbers = world.heads.map((head) => head.num_datasets), fewest = Math.min(...numbers), most = Math.max(...numbers);
   const head = ({ fraction }) => ["rank", "mean", "best on"].map((name) => h("th", { scope: "col" }, `${share(fraction)}: ${name}`));
-  const cell = (found) => (found ? [h("td", null, h("b", null, found[0].toFixed(1)), found[3] ? " ★" : ""), h("td", null, (100 * found[1]).toFixed(1)), h("td", null, found[2])]
+  const cell = (found) => (found ? [h("td", null, h("b", null, fixed(found[0], 1)), found[3] ? " ★" : ""), h("td", null, fixed(100 * found[1], 1)), h("td", null, found[2])]
     : [0, 1, 2].map(() => h("td", { class: "empty" }, "–")));
   return h("section", { class: "card overall" }, h("h3", null, "Over all data sets ", chip(world.source)),
     quiet(`Mean ranks by ${F.primary} over all types, clean, on ${fewest === most ? most : `${fewest} to ${most}`} data sets, preset ${world.preset}; the mean figure; and on how many of them a method cannot be told from the best. `,
-      `★ cannot be told from the first: mean ranks less than ${[...new Set(world.heads.map((each) => each.difference.toFixed(1)))].join(" or ")} apart (Nemenyi, 5 %).`),
+      `★ cannot be told from the first: mean ranks less than ${[...new Set(world.heads.map((each) => fixed(each.difference, 1)))].join(" or ")} apart (Nemenyi, 5 %).`),
     h("div", { class: "scroll" }, h("table", { class: "cover ranks" },
       h("thead", null, h("tr", null, h("th", { class: "stick", scope: "col" }, "method"), world.heads.map(head))),
       h("tbody", null, world.rows.map(([name, ...found]) => h("tr", null, nameCell(name), found.map(cell)))))));

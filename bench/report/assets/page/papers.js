@@ -37,8 +37,8 @@ function paperCell(cell, digits) {
   const delta = paper === null || ours === null ? null : ours - paper;
   const said = verdict ? h("span", { class: `verdict ${word(verdict).split(" ").at(-1)}` }, verdict.replace("not comparable: ", "")) : "";
   return h("td", null,
-    paper === null ? "" : h("div", { class: "print" }, `paper ${paper.toFixed(digits)}`),
-    ours === null ? "" : h("div", { class: "ours" }, ours.toFixed(digits), low === null ? "" : h("span", { class: "half quiet" }, ` ± ${((high - low) / 2).toFixed(digits)}`)),
-    delta === null ? "" : h("div", { class: "delta" }, `Δ ${delta < 0 ? "−" : "+"}${Math.abs(delta).toFixed(digits)}`),
+    paper === null ? "" : h("div", { class: "print" }, `paper ${fixed(paper, digits)}`),
+    ours === null ? "" : h("div", { class: "ours" }, fixed(ours, digits), low === null ? "" : h("span", { class: "half quiet" }, ` ± ${fixed((high - low) / 2, digits)}`)),
+    delta === null ? "" : h("div", { class: "delta" }, `Δ ${delta < 0 ? "−" : "+"}${fixed(Math.abs(delta), digits)}`),
     ours === null && lost ? "" : said, lost ? h("div", { class: "delta" }, lost) : "");
 }
