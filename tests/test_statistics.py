@@ -155,6 +155,66 @@ def test_a_difference_without_spread_is_a_sign_test():
     assert paired_difference(*single).p_value == 1
 
 
+@pytest.mark.parametrize("num_seeds", [2, 3, 9])
+def test_figures_of_seeds_alone_have_a_paired_t_test(num_seeds):
+    rng = np.random.default_rng(num_seeds)
+    a, b = rng.normal(0.6, 0.1, num_seeds), rng.normal(0.5, 0.1, num_seeds)
+    error = (a - b).std(ddof=1) / math.sqrt(num_seeds)
+    noise = rng.normal(size=500)
+    noise = (noise - noise.mean()) / noise.std(ddof=1)
+    better = Replicates(a.mean(), a.mean() + error * noise, 0, num_seeds)
+    worse = Replicates(b.mean(), np.full(500, b.mean()), 0, num_seeds)
+    assert statistics.paired_p_values(better, [worse, better]) == pytest.approx([scipy.stats.ttest_rel(a, b).pvalue, 1])
+    assert statistics.p_against(better, 0.45) == pytest.approx(2 * scipy.stats.t.sf(abs(a.mean() - 0.45) / error, num_seeds - 1))
+    assert math.isnan(statistics.p_against(Replicates(0.5, np.full(500, 0.5), 0, num_seeds), 0.4))  # no spread says nothing
+    assert math.isnan(statistics.p_against(Replicates(0.5, 0.5 + noise, 0, 1), 0.4))
+
+
+def test_an_effect_against_a_bound():
+    effect = Replicates(2.5, np.random.default_rng(0).normal(2.5, 0.4, 800), 50)
+    for bound in (2.0, 3.0):
+        assert statistics.p_against(effect, bound) == pytest.approx(2 * scipy.stats.norm.sf(0.5 / effect.values.std(ddof=1)))
+    assert statistics.p_against(effect, 2.5) == 1
+
+
+def test_resamples_without_a_figure_are_left_out():
+    values = np.random.default_rng(0).normal(0.5, 0.1, 100)
+    holes = np.insert(values, [3, 50, 100], np.nan)
+    whole, holed = Replicates(0.5, values, 20), Replicates(0.5, holes, 20)
+    assert statistics.p_against(holed, 0.3) == statistics.p_against(whole, 0.3)
+    assert holed.percentiles(0.8) == whole.percentiles(0.8) == pytest.approx(np.quantile(values, [0.1, 0.9]))
+    assert math.isnan(statistics.p_against(Replicates(0.5, np.array([np.nan, 0.5, np.nan]), 20), 0.3))
+
+
+def test_many_intervals_are_those_of_each():
+    rng = np.random.default_rng(1)
+    figures = [Replicates(0.5, rng.normal(0.5, 0.2, 60), 20) for _ in range(3)]
+    figures[1].values[:7] = np.nan
+    figures.append(Replicates(math.nan, np.full(60, np.nan), 20))
+    for confidence in (0.95, 0.5):
+        found = statistics.percentile_intervals(figures, confidence)
+        np.testing.assert_allclose(found, [figure.percentiles(confidence) for figure in figures])
+        np.testing.assert_allclose(found[0], np.quantile(figures[0].values, [(1 - confidence) / 2, (1 + confidence) / 2]))
+        assert np.isnan(found[3]).all()
+    assert statistics.percentile_intervals([]).shape == (0, 2)
+
+
+def test_seeds_and_figures_are_combined_by_their_means():
+    rng = np.random.default_rng(2)
+    seeds = [rng.random(201) for _ in range(3)]
+    found = statistics.combine_seeds(seeds, 40)
+    assert found.value == pytest.approx(np.mean([each[0] for each in seeds]))
+    assert (found.num_images, found.num_seeds) == (40, 3)
+    np.testing.assert_array_equal(statistics.combine_seeds(seeds[:1], 40).values, seeds[0][1:])
+    other = Replicates(0.25, rng.random(200), 40, 2)
+    mean = statistics.mean_replicates([found, other])
+    assert mean.value == pytest.approx((found.value + 0.25) / 2)
+    np.testing.assert_allclose(mean.values, (found.values + other.values) / 2)
+    assert (mean.num_images, mean.num_seeds) == (40, 2)
+    with pytest.raises(ValueError, match="2 figures"):
+        statistics.mean_replicates([found, Replicates(0.1, np.zeros(7), 40)])
+
+
 def test_holm_by_hand_and_by_definition():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]).tolist() == [1.0, 1.0]
