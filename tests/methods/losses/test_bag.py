@@ -32,23 +32,24 @@ def test_a_word_of_the_bag_is_drawn_and_the_other_ones_are_left_out():
     assert sum(found) / len(found) == pytest.approx(sum(two) / 2, abs=0.1 * abs(two[0] - two[1]))
 
 
-def test_as_many_words_are_drawn_as_asked_and_all_alike():
+@pytest.mark.parametrize("num_negatives", [1, 3])
+def test_as_many_words_are_drawn_as_asked_and_all_alike(num_negatives):
     scores = torch.zeros(2000, 9, requires_grad=True)
     labels = torch.zeros(2000, 9, dtype=torch.int8)
     labels[:, 0] = 1
     torch.manual_seed(0)
-    bag_loss(scores, labels, 3).backward()
+    bag_loss(scores, labels, num_negatives).backward()
     drawn = scores.grad[:, 1:] != 0
-    assert drawn.sum(dim=1).tolist() == [3] * 2000
-    assert (drawn.float().mean(dim=0) - 3 / 8).abs().max() < 0.05
+    assert drawn.sum(dim=1).tolist() == [num_negatives] * 2000
+    assert (drawn.float().mean(dim=0) - num_negatives / 8).abs().max() < 0.05
 
 
 def test_unknown_words_are_outside_only_where_asked():
     labels = torch.tensor([[1, -1, 0]], dtype=torch.int8)
-    for unknown_negative in (True, False):
+    for asked, outside in (({}, [1, 2]), ({"unknown_negative": True}, [1, 2]), ({"unknown_negative": False}, [2])):
         scores = torch.zeros(1, 3, requires_grad=True)
-        bag_loss(scores, labels, 5, unknown_negative=unknown_negative).backward()
-        assert bool(scores.grad[0, 1] != 0) is unknown_negative
+        bag_loss(scores, labels, 5, **asked).backward()
+        assert torch.nonzero(scores.grad[0, 1:]).ravel().add(1).tolist() == outside
 
 
 def test_empty_bags_take_no_part():
