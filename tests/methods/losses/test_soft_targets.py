@@ -37,6 +37,14 @@ def test_one_hot_rows_are_the_ordinary_loss():
     torch.testing.assert_close(soft_cross_entropy(logits, torch.eye(4)[classes], smoothing=0.1), expected)
 
 
+def test_targets_that_sum_to_less_than_one_are_divided_by_one():
+    logits = torch.randn(2, 3)
+    for mass, divisor in ((0.2, 1.0), (1.2, 1.2)):
+        targets = torch.tensor([[mass, 0, 0], [0, 0, 0]])
+        found = soft_cross_entropy(logits, targets)
+        torch.testing.assert_close(found, -mass * logits[0].log_softmax(dim=0)[0] / divisor)
+
+
 def test_a_row_of_zeros_teaches_nothing():
     logits = torch.randn(3, 4, requires_grad=True)
     targets = torch.eye(4)[:3] * torch.tensor([1.0, 0.0, 1.0])[:, None]

@@ -60,13 +60,14 @@ def test_averages_are_frozen_copies_in_eval_mode():
     assert module.training
 
 
-def test_swa_against_the_loop():
+@pytest.mark.parametrize(("start_step", "every", "steps"), [(3, 2, (3, 5, 7, 9)), (4, 3, (4, 7))])
+def test_swa_against_the_loop(start_step, every, steps):
     moments = histories(9)
-    hook = SWA(network(99), start_step=3, every=2)  # steps 3, 5, 7, 9
+    hook = SWA(network(99), start_step, every)
     for step, module in enumerate(moments, start=1):
         hook.after_step(module, step, 9)
-    taken = [moments[index] for index in (2, 4, 6, 8)]
-    assert hook.state.num_averaged == 4
+    taken = [moments[step - 1] for step in steps]
+    assert hook.state.num_averaged == len(steps)
     for name, value in hook.state.module.named_parameters():
         torch.testing.assert_close(
             value.double(), slow_mean([module.get_parameter(name) for module in taken]).detach(), rtol=1e-5, atol=1e-6

@@ -13,6 +13,21 @@ def vector(*values):
     return nn.Parameter(torch.tensor(values, dtype=torch.float64))
 
 
+@pytest.mark.parametrize(("length", "slope"), [(0.01, 5.0), (5.0, 0.01), (1.0, 1.0)])
+def test_short_vectors_are_adapted_too(length, slope):
+    parameter = vector(0.6 * length, 0.8 * length)
+    parameter.grad = torch.tensor([slope, 0.0], dtype=torch.float64)
+    LARS([parameter], lr=1.0, momentum=0.0, weight_decay=0.5).step()
+    ratio = 0.001 * length / (slope + 0.5 * length)
+    start = torch.tensor([0.6 * length, 0.8 * length], dtype=torch.float64)
+    torch.testing.assert_close(parameter.data, start - ratio * (parameter.grad + 0.5 * start))
+
+
+def test_momentum_is_nine_tenths():
+    parameter = vector(3.0, 4.0)
+    assert LARS([parameter], lr=1.0).param_groups[0]["momentum"] == 0.9
+
+
 def test_two_steps_by_hand():
     """|p| = 5 and |g| = 10: the first rate is .001 * 5 / (10 + .1 * 5)."""
     parameter = vector(3.0, 4.0)
@@ -73,6 +88,10 @@ def test_biases_and_norms_are_left_out():
     assert (adapted["adapt"], adapted["weight_decay"]) == (True, 0.01)
     assert (plain["adapt"], plain["weight_decay"]) == (False, 0.0)
     assert len(param_groups(nn.BatchNorm1d(3), 0.01)) == 1
+    linear = nn.Linear(4, 2)
+    adapted, plain = param_groups(linear, 0.01)
+    assert (adapted["params"][0] is linear.weight, plain["params"][0] is linear.bias) == (True, True)
+    assert len(adapted["params"]) == len(plain["params"]) == 1
 
 
 def test_its_state_can_be_saved_and_goes_on_alike():
