@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from methods.parts.mixup import mix, probabilistic_pseudo_mixup
+from methods.parts.mixup import _outside_box, mix, probabilistic_pseudo_mixup
 
 
 def drawn(num, seed=0, side=6):
@@ -95,6 +95,37 @@ def test_targets_are_mixed_in_the_shares_of_the_pixels(options):
         assert set(values) == {1}
 
 
+@pytest.mark.parametrize("switch", [0.0, 0.3, 1.0])
+def test_the_switch_is_the_chance_of_a_cut(switch):
+    """Of two images that differ everywhere a blend holds none of their own pixels, and a cut nothing else."""
+    num = 2000
+    torch.manual_seed(1)
+    images = torch.arange(num).float()[:, None, None, None].expand(num, 3, 2, 2)
+    mixed, _ = mix(images, {}, mixup=0.8, cutmix=1.0, switch=switch)
+    cut = (mixed == mixed.round()).all(dim=(1, 2, 3)).float().mean().item()
+    assert cut == pytest.approx(switch, abs=0.0 if switch == 1.0 else 0.04)  # a blend may round to an image of its own
+    for options, boxes in (({"mixup": 0.8, "cutmix": 0.0}, 0.0), ({"mixup": 0.0, "cutmix": 1.0}, 1.0)):
+        alone, _ = mix(images, {}, **options, switch=1.0 - boxes)
+        assert (alone == alone.round()).all(dim=(1, 2, 3)).float().mean().item() == pytest.approx(boxes, abs=0.04 * (1 - boxes))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.75, 0.984, 1.0])
+def test_a_box_has_the_area_that_its_share_leaves_it(share):
+    height, width, num = 20, 32, 4000
+    torch.manual_seed(0)
+    inside = _outside_box(torch.full((num,), share), height, width) == 0
+    side = (1 - share) ** 0.5
+    for size, lines in ((height, inside.any(dim=2)), (width, inside.any(dim=1))):
+        full, lengths = int(side * size), lines.sum(dim=1)
+        assert lengths.max() == full
+        touching = lines[:, 0] | lines[:, -1]
+        assert (lengths[~touching & lines.any(dim=1)] == full).all()
+        if full:  # its middle is a line like any other
+            first, last = lines[:, 0].float().mean(), lines[:, -1].float().mean()
+            assert first == pytest.approx(((full + 1) // 2 + 1) / size, abs=0.04)
+            assert last == pytest.approx(full // 2 / size, abs=0.04)
+
+
 def test_a_cut_is_one_box():
     torch.manual_seed(0)
     images = torch.arange(8).float()[:, None, None, None].expand(8, 3, 16, 16)
@@ -113,3 +144,6 @@ def test_without_either_nothing_changes():
     assert same is targets
     with pytest.raises(ValueError, match=r"mixup is -1, cutmix 1.0 and switch 0.5; expected >= 0"):
         mix(images, targets, mixup=-1)
+    for options in ({"cutmix": -0.5}, {"switch": 1.1}, {"switch": -0.1}):
+        with pytest.raises(ValueError, match=f"{next(iter(options))} {next(iter(options.values()))}"):
+            mix(images, targets, **options)

@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 
 from bench.protocol import Examples
-from methods.parts.pairs import PairBatches, PairSampler, top_classes
+from methods.parts.pairs import LabeledPairBatches, PairBatches, PairSampler, top_classes
 
 
 def long_tailed(multi=True, num_images=400, seed=0):
@@ -94,7 +94,8 @@ def test_classes_that_cannot_be_ranked_are_refused():
 
 
 def examples(count):
-    pixels = np.arange(count, dtype=np.uint8)[:, None, None, None].repeat(3, 3)
+    pixels = np.zeros((count, 2, 4, 3), dtype=np.uint8)
+    pixels[:, 0, 0, 0] = np.arange(count)
     return Examples(pixels, np.arange(count), {}, np.arange(count, dtype=np.uint64))
 
 
@@ -105,7 +106,7 @@ def test_batches_of_pairs():
     assert len(plan) == 7
     classes, images = batches.load(plan[0])
     assert classes.tolist() == plan[0][0].tolist()
-    assert images.shape == (32, 3, 1, 1)
+    assert images.shape == (32, 3, 2, 4)
     assert images[:, 0, 0, 0].tolist() == [*plan[0][1], *plan[0][2]]
 
 
@@ -119,3 +120,16 @@ def test_shared_negatives():
     for anchor in range(16):
         for other in range(16):
             assert carries[anchor, other].item() == positive[step[1][other], classes[anchor]]
+
+
+@pytest.mark.parametrize("share_negatives", [False, True])
+def test_batches_of_pairs_with_all_that_they_carry(share_negatives):
+    positive = long_tailed(num_images=200)
+    batches = LabeledPairBatches(examples(200), PairSampler(positive, np.arange(6)), 16, 120, share_negatives)
+    step = batches.epoch(np.random.default_rng(0))[0]
+    images, carried = batches.load(step)
+    index = [*step[1]] if share_negatives else [*step[1], *step[2]]
+    assert images.shape == (len(index), 3, 2, 4)
+    assert images[:, 0, 0, 0].tolist() == index
+    assert carried.dtype == torch.bool
+    assert carried.tolist() == positive[index].tolist()

@@ -207,6 +207,20 @@ def test_classes_that_do_not_exclude_each_other():
     assert bool(chances.isfinite().all())
 
 
+def test_one_label_of_each_side_is_enough_and_certainty_is_what_entropy_leaves():
+    rows, labels = features(120, dim=16)
+    known = torch.full((120, 2), -1, dtype=torch.int8)
+    known[0, 0], known[1, 0] = 1, 0
+    known[:60, 1] = (labels[:60] == 0).to(torch.int8)
+    chances, certainty = propagate_binary(neighbor_graph(rows, 10), known)
+    entropy = -(chances.double().xlogy(chances.double()) + (1 - chances.double()).xlogy(1 - chances.double())) / math.log(2)
+    unlabelled = known < 0
+    torch.testing.assert_close(certainty[unlabelled].double(), (1 - entropy)[unlabelled], rtol=1e-3, atol=1e-4)
+    assert certainty[unlabelled].min() < 0.05  # some cannot be told, and are not said to be
+    assert (certainty[2:, 0] > 0).any()
+    assert certainty[~unlabelled].min() == 1.0
+
+
 def test_rare_positives_weigh_as_their_share_of_the_labels():
     """On a graph where all nodes are alike, the chance of an unlabelled node is the class's frequency."""
     num = 41
