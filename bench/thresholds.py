@@ -40,8 +40,8 @@ def _best(column: np.ndarray, positive: np.ndarray, square: float) -> float:
     """The threshold of one class. square: β²."""
     candidates, predicted = _curve(column, positive)
     # TP + FN are all positives, hence F = (1 + β²)TP / (β²(TP + FN) + TP + FP). Quotients of integers: equal F are equal numbers.
+    # A threshold takes all equal scores: the first of them counts them all, and has the largest F of them.
     f = (1 + square) * np.arange(len(candidates), 0, -1) / (square * len(candidates) + predicted)
-    f[1:][candidates[1:] == candidates[:-1]] = 0.0  # a threshold takes all equal scores or none
     f[: np.searchsorted(candidates, -np.inf, side="right")] = 0.0  # never predicted
     best = len(f) - 1 - int(f[::-1].argmax()) if len(f) else -1  # the last of equals
     return float(candidates[best]) if len(f) and f[best] > 0 else np.inf

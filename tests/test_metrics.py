@@ -36,6 +36,15 @@ def test_positive_ranks_over_several_blocks(monkeypatch):
         np.testing.assert_array_equal(part, expected)
 
 
+@pytest.mark.parametrize("num_classes", [255, 256, 65_535, 65_536, 70_000])
+def test_ranks_among_many_classes(num_classes):
+    scores = np.zeros((2, num_classes), dtype=np.float32)
+    scores[0, -1] = -1
+    labels = np.zeros((2, num_classes), dtype=np.int8)
+    labels[:, -1] = 1
+    assert metrics.positive_ranks(scores, labels).ranks.tolist() == [num_classes - 1] * 2
+
+
 @pytest.mark.parametrize("k", [1, 3, 5])
 def test_at_k_against_loops(drawn, k):
     for name, (_, exclusive) in KINDS.items():
