@@ -9,13 +9,13 @@ from handmade import counts, write
 
 from bench import claim_entries, registry, tables
 from bench.claim_entries import load
-from bench.claims import CONTRADICTED, INCONCLUSIVE, NOT_RUN, REPRODUCED, judge
+from bench.claims import CONTRADICTED, INCONCLUSIVE, NOT_RUN, REPRODUCED, Effect, _decide, judge
 from bench.cli import main
 from bench.report.cache import Cache
 from bench.report.claims import to_json, to_markdown
 from bench.report.figures import Figures
 from bench.spec import UsageError
-from bench.statistics import holm
+from bench.statistics import holm, mean_replicates, paired_difference, replicates
 from bench.store import Store
 
 HEAD = 'paper = "p"\nwhere = "Table 1"\nstatement = "Good is better."\nneeds = "mtss-4"\nmetric = "recall@3"\n'
@@ -99,7 +99,34 @@ def test_a_difference_decides(store, entries, student, teacher, verdict):
     assert (found.source, found.preset, found.places) == ("synthetic", "tiny", ["darn"])
     expected = 100 * (counts(student)["hits"][:, :, 1].mean() - counts(teacher, 5)["hits"][:, :, 1].mean())
     assert found.value == pytest.approx(expected)
-    assert found.low < found.value < found.high
+    paired = paired_difference(replicates([counts(student)], "recall@3"), replicates([counts(teacher, 5)], "recall@3"))
+    assert (found.low, found.high) == pytest.approx((100 * paired.low, 100 * paired.high))
+    assert found.p_value == pytest.approx(paired.p_value)
+
+
+def test_of_a_cross_entropy_less_is_better(store, entries):
+    entries(c=GREATER.replace("recall@3", "cross_entropy"))
+    for row, nats in (("student", 1.2), ("teacher", 1.5)):
+        for seed in range(4):
+            write(store, "mtss", row=row, metrics={"cross_entropy": nats + seed / 1000 * (1 + (row == "teacher"))}, seed=seed, **POOL)
+    (found,) = judged(store)
+    assert found.verdict == REPRODUCED
+    assert found.value == pytest.approx(100 * (0.3 + 1.5 / 1000))
+
+
+def test_the_part_that_decides():
+    def part(p_value, inside):
+        return Effect("", 0.0, 0.0, 0.0, p_value, inside, [], 1)
+
+    parts = [part(0.02, False), part(0.5, True), part(0.01, False)]
+    assert _decide(parts) == (parts[2], pytest.approx(0.03))  # the clearest that is outside, for so many looks
+    assert _decide([part(0.4, False)] * 3)[1] == 1.0
+    parts = [part(0.02, True), part(0.2, True), part(0.1, True)]
+    assert _decide(parts) == (parts[1], 0.2)
+    parts.append(part(float("nan"), True))
+    assert _decide(parts)[0] is parts[3]  # nothing is less certain
+    parts = [part(float("nan"), False), part(0.9, False)]
+    assert _decide(parts) == (parts[1], 1.0)
 
 
 def test_a_margin_moves_the_bound_and_a_corridor_has_two(store, entries):
@@ -154,6 +181,11 @@ def test_a_loss_is_held_against_its_bounds(store, entries):
     assert found["near"].verdict == REPRODUCED
     assert found["off"].verdict == CONTRADICTED
     assert found["near"].value == pytest.approx(25, abs=6)
+    clean = replicates([counts(0.8)], "recall@3")
+    under = mean_replicates([replicates([counts(0.6, place)], "recall@3") for place in range(75)])
+    assert found["near"].value == pytest.approx(100 * (1 - under.value / clean.value))
+    ends = np.quantile(100 * (1 - under.values / clean.values), [0.025, 0.975])
+    assert (found["near"].low, found["near"].high) == pytest.approx(ends.tolist())
 
 
 def test_a_loss_is_of_one_code_over_the_seeds_that_both_sides_have(store, entries):
