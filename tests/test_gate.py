@@ -5,6 +5,7 @@ import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from handmade import counts, write
 
@@ -46,6 +47,17 @@ def test_a_rise_and_a_drop_within_noise_pass(stores):
     write(stores[0], "risen", skill=0.2)
     write(stores[1], "risen", skill=0.6)
     assert check(stores) == 0
+
+
+@pytest.mark.parametrize(("num_lost", "verdict"), [(2, 0), (16, 3)])
+def test_noise_of_the_images_is_that_of_what_moved(stores, num_lost, verdict):
+    """Of so many images alike the answer to one type is lost: a drop of its own square root in standard errors."""
+    arrays = counts(0.8)
+    write(stores[0], "good", arrays=arrays)
+    lost = np.flatnonzero(arrays["hits"][:, 0, 0])[:num_lost]
+    arrays["hits"][lost, 0] = 0
+    write(stores[1], "good", arrays=arrays)
+    assert check(stores) == verdict
 
 
 def test_a_cell_that_fails_now_is_a_regression(stores, capsys):
