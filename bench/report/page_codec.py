@@ -12,7 +12,9 @@ import numpy as np
 MISSING = 65535  # of a quantised column: no figure
 _LARGEST = MISSING - 1
 _FINEST = 1e-4  # the smallest step: a digit more than the page shows
-_STRAY = sorted(((low, high) for low in range(-4, 5) for high in range(-4, 5)), key=lambda pair: (abs(pair[0]) + abs(pair[1]), pair))
+_STRAY = sorted(  # by how many steps the ends of an interval may stray, the least first
+    ((low, high) for low in range(-4, 5) for high in range(-4, 5)), key=lambda pair: (abs(pair[0]) + abs(pair[1]), pair)
+)
 
 
 class Names:
