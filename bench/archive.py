@@ -127,7 +127,7 @@ def _add_folder(folder: Path, store: Store, records: list[Record]) -> None:
                 new[place] = {**record, "predictions_path": f"{folder.name}/{file.name}#{record['key']}", "per_class_path": None}
         _write_tensors(file, tensors)
     lines = sorted((kept | new).values(), key=lambda record: str(record["key"]))
-    text = "".join(json.dumps(record, allow_nan=False, sort_keys=True, separators=(",", ":")) + "\n" for record in lines)
+    text = "".join(json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n" for record in lines)
     _write(path, text.encode())
 
 

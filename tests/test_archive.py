@@ -1,5 +1,7 @@
 """A sweep in an archive: read as the store was, small, updated in part, compared without its store, and refused where it is damaged."""
 
+import csv
+import json
 import lzma
 import shutil
 
@@ -108,6 +110,35 @@ def test_a_report_of_it_is_that_of_the_store(store, tmp_path, capsys):
     assert boards[0] == boards[1]
     assert main(["claims", "--store", str(tmp_path / "kept")]) == 0
     assert "not run" in capsys.readouterr().out
+
+
+def test_a_report_of_it_gives_each_type_its_own_figures(tmp_path, capsys):
+    """Types are in the order of the schema, whatever the alphabet says: neither an archive nor a record decides which figure is whose."""
+    store, kinds = Store(tmp_path / "store"), {"texture": 0.9, "fabric": 0.2}
+    exact = counts(0.5)
+    for place, skill in enumerate(kinds.values()):
+        exact["hits"][:, place] = counts(skill, place)["hits"][:, 0]
+    values = {name: {"f1@1": float(exact["hits"][:, place, 0].mean())} for place, name in enumerate(kinds)}
+    write(store, "one", arrays=exact, per_attribute={**values, "category": {}}, **PLACE)
+    for path in store.root.glob("records/*/*.json"):
+        record = json.loads(path.read_text())
+        for order in (["texture", "fabric"], ["fabric", "texture"]):
+            path.write_text(json.dumps({**record, "per_attribute": {name: values[name] for name in order}}))
+            if order == list(kinds):
+                add(tmp_path / "unlabelled", store)  # photographs' labels are kept nowhere
+                store.save_split(
+                    "d" * 64,
+                    "test",
+                    Schema(tuple(AttributeType(name, ("a", "b"), False) for name in kinds)),
+                    {name: np.zeros((200, 2), np.int8) for name in kinds},
+                )
+            add(tmp_path / f"kept-{order[0]}", store)
+            for root in (store.root, tmp_path / f"kept-{order[0]}", tmp_path / "unlabelled"):
+                assert main(["report", "--store", str(root), "--out", str(tmp_path / "report")]) == 0
+                capsys.readouterr()
+                with (tmp_path / "report/leaderboard.csv").open(newline="") as file:
+                    lines = {line["attribute"]: line for line in csv.DictReader(file) if line["metric"] == "f1@1"}
+                assert {name: float(lines[name]["mean"]) for name in kinds} == pytest.approx({name: values[name]["f1@1"] for name in kinds})
 
 
 def test_a_report_follows_the_archive(store, tmp_path, capsys):

@@ -116,7 +116,8 @@ class Group:
 
     @cached_property
     def types(self) -> list[str]:
-        return list(self.ok[0]["per_attribute"])
+        """The attribute types in the order of the arrays, which is the schema's."""
+        return list(self.split[0].names) if self.split else list(self.ok[0]["per_attribute"])
 
     def replicates(self, attribute: str, metric: str, *, keep: bool = True) -> Replicates | None:
         """A metric of a type, of all types pooled, of a group of images (marketplace=MX) or of a class; None where nobody defines it.
