@@ -16,7 +16,7 @@ from bench.report.grids import grid
 from bench.report.groups import ALL, Group, source_of
 from bench.report.origins import side_by_side
 from bench.report.ranks import diagram
-from bench.report.summaries import BANNERS, FLOOR, Text, World, draw, left_out, points, write_table
+from bench.report.summaries import BANNERS, FLOOR, Text, World, draw, label, left_out, points, write_table
 from bench.statistics import tied_with_best
 
 METRIC = "f1@1"
@@ -76,19 +76,20 @@ def _rankings(found: Sequence[World]) -> list[dict[str, Any]]:
     """For each share of the labels what there is to say, in JSON's terms."""
     figures: dict[float, dict[str, dict[str, _Figure]]] = defaultdict(lambda: defaultdict(dict))  # fraction -> method -> data set
     for world in found:
-        for fraction, groups in _by_share(world).items():
+        for (fraction, _), groups in _by_protocol(world).items():
             for name, figure in _figures(groups).items():
                 if not name.startswith(FLOOR):  # it is among those that are compared, as in the leaderboard
                     figures[fraction][name][world.dataset] = figure
     return [made for fraction, own in sorted(figures.items()) if (made := _ranking(fraction, own)) is not None]
 
 
-def _by_share(world: World) -> dict[float, dict[str, Group]]:
-    """fraction -> method -> its clean group, over the images that most methods saw."""
-    groups: dict[float, dict[str, dict[float, Group]]] = defaultdict(dict)
-    for (name, fraction), group in world.clean().items():
-        groups[fraction][name] = {fraction: group}
-    return {fraction: {name: each[fraction] for name, each in side_by_side(own).items()} for fraction, own in groups.items()}
+def _by_protocol(world: World) -> dict[tuple[float, str], dict[str, Group]]:
+    """(fraction, pool) -> method -> its clean group, over the images that most methods saw."""
+    groups: dict[tuple[float, str], dict[str, dict[float, Group]]] = defaultdict(dict)
+    for cell in world.cells:
+        if not cell.severity and world.figures.groups[cell].ok:
+            groups[cell.label_fraction, cell.pool][label(cell)] = {cell.label_fraction: world.figures.groups[cell]}
+    return {place: {name: each[place[0]] for name, each in sorted(side_by_side(own).items())} for place, own in sorted(groups.items())}
 
 
 def _figures(groups: Mapping[str, Group]) -> dict[str, _Figure]:

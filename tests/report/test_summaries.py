@@ -296,6 +296,19 @@ def test_what_is_best_on_a_data_set_is_what_the_leaderboard_says(store, tmp_path
     assert counted["close"] > 0
 
 
+def test_pools_are_not_compared_with_one_another(store, tmp_path):
+    spread(store)
+    run(overall, store, tmp_path)
+    before = table(tmp_path, "over-data-sets")
+    for dataset, skill in SKILLS["first"].items():
+        for pool in (64, 128):
+            data = {"dataset": dataset, "data_hash": dataset[0] * 64, "protocol_id": f"v1/{dataset}/test/64px/native/pool={pool}"}
+            write(store, "pooled", skill=min(1.0, skill + 0.3), **data)
+    run(overall, store, tmp_path)
+    now = {line["method"]: line["n_best"] for line in table(tmp_path, "over-data-sets")}
+    assert {line["method"]: now[line["method"]] for line in before} == {line["method"]: line["n_best"] for line in before}
+
+
 @pytest.mark.parametrize("few", ["data sets", "methods"])
 def test_of_two_data_sets_or_methods_nothing_is_said(few, store, tmp_path):
     if few == "methods":
