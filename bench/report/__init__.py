@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +66,10 @@ def write(store_path: Path, out: Path, gallery: GalleryOptions | None = None) ->
 
         return write_page(out / "index.html", content_of(out, names, records, store, board.frame, figures, gallery))
 
-    if cache.of("page", [board.stamp, names, _page_stamps(store), str(gallery)], make_page) and not (out / "index.html").exists():
+    if (
+        cache.of("page", [board.stamp, names, _page_stamps(store, out, names), str(gallery)], make_page)
+        and not (out / "index.html").exists()
+    ):
         make_page()
     cache.save()
     papers = ", ".join(names) or "no paper"
@@ -73,11 +77,15 @@ def write(store_path: Path, out: Path, gallery: GalleryOptions | None = None) ->
     return OK
 
 
-def _page_stamps(store: Store) -> list[str]:
-    """Of what the page shows besides records: its own files, and the sweeps that were typed."""
+def _page_stamps(store: Store, out: Path, names: list[str]) -> list[str]:
+    """Of what the page shows besides records: its own files, the sweeps that were typed, and the tables and claims just written."""
+    from bench.tables import RESULTS
+
     own = Path(__file__).parent
-    files = [*own.glob("page*.py"), *(own / "assets").rglob("*"), *(store.root / "sweeps").glob("*.json")]
-    return sorted(f"{path.name} {path.stat().st_mtime_ns}" for path in files)
+    files = [*own.glob("page*.py"), *(own / "assets").rglob("*"), *(store.root / "sweeps").glob("*.json"), RESULTS / "tables.toml"]
+    written = [out / "claims.json", *(out / "tables" / f"{name}.csv" for name in (*names, "over-data-sets"))]
+    stamps = sorted(f"{path.name} {path.stat().st_mtime_ns}" for path in files if path.exists())
+    return [*stamps, *(hashlib.sha256(path.read_bytes()).hexdigest() for path in written if path.exists())]
 
 
 def write_tables(out: Path, figures: Figures, cache: Cache) -> list[str]:

@@ -30,6 +30,7 @@ LOWER_IS_BETTER = frozenset({"cross_entropy"})
 FLOOR = "floor/prior"
 AT_FLOOR = "at floor"
 OK, MISSING = "ok", "missing"
+NO_FIGURE = "ok, no figure"  # of records whose images carry no label
 _NAN = math.nan
 
 Load = Callable[[str], Arrays]
@@ -91,8 +92,11 @@ def condition_rows(
     for each, own, over_floor in zip(compared, *_intervals(compared), strict=True):
         each.ends, each.over_floor = own, over_floor
     rows = [row for each in compared for row in _ranked(condition, each, ok, status)]
+    shown = {label for each in compared for label in each.replicates}
     return rows + [
-        (*_cell(condition, label), ALL, "", _NAN, _NAN, _NAN, 0, None, None, status[label]) for label in methods if label not in ok
+        (*_cell(condition, label), ALL, "", _NAN, _NAN, _NAN, 0, None, None, NO_FIGURE if label in ok else status[label])
+        for label in methods
+        if label not in shown
     ]
 
 

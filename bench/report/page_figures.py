@@ -100,7 +100,7 @@ class _Columns:
         severity = np.array(self.names["severity"], dtype=np.int64)[self.codes["severity"][self.first]]
         worlds = self.codes["dataset"][self.first] * len(self.names["source"]) + self.codes["source"][self.first]
         starts = np.flatnonzero(np.diff(worlds, prepend=-1))
-        ends = [*starts[1:].tolist(), self.num_cells]
+        ends = [*starts[1:].tolist(), self.num_cells][: len(starts)]
         return [
             (int(self.first[start]), int(start), int(start + np.searchsorted(severity[start:end], 1)), end)
             for start, end in zip(starts, ends, strict=True)

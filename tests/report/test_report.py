@@ -1,14 +1,18 @@
 """The whole command: what it writes, that it writes it again alike, computes only what moved, and never imports torch."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from handmade import write, write_many
 
+from bench import claim_entries, tables
 from bench.cli import main
 from bench.report import board, groups, write_claims, write_summaries, write_tables
+from bench.report import write as write_report
 from bench.report.cache import Cache
 from bench.report.figures import Figures
 from bench.report.index import read_records
@@ -97,6 +101,50 @@ def test_one_new_record_moves_its_own_condition_alone(tmp_path):
     assert computed.count(0) == 1
     assert b"newcomer" in (tmp_path / "out" / "leaderboard.csv").read_bytes()
     assert b"newcomer" not in before["leaderboard.csv"]
+
+
+def test_a_page_is_made_again_where_a_claim_or_a_printed_figure_changed(tmp_path, monkeypatch):
+    store = Store(tmp_path / "store")
+    for row, skill in (("student", 0.9), ("teacher", 0.3)):
+        write(store, "mtss", row=row, skill=skill, dataset="deepfashion", protocol_id="v1/deepfashion/test/64px/native/pool=1")
+    results = tmp_path / "results"
+    shutil.copytree(ROOT / "results", results, ignore=shutil.ignore_patterns("reference", "kernels*", "LOG.md"))
+    for module in (tables, claim_entries):
+        monkeypatch.setattr(module, "RESULTS", results)
+
+    def page():
+        for cached in (tables._entries, tables._load, claim_entries._entries):
+            cached.cache_clear()
+        assert write_report(store.root, tmp_path / "out") == 0
+        return (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+
+    def change(name, old, new):
+        text = (results / name).read_text(encoding="utf-8")
+        assert old in text
+        (results / name).write_text(text.replace(old, new), encoding="utf-8")
+
+    assert "A claim of another wording." not in page()
+    statement = next(line for line in (results / "claims.toml").read_text(encoding="utf-8").splitlines() if line.startswith("statement"))
+    change("claims.toml", statement, 'statement = "A claim of another wording."')
+    assert "A claim of another wording." in page()
+    change("tables.toml", 'title = "Top-k recall on DeepFashion"', 'title = "Another title"')
+    assert "Another title" in page()
+    change("reported/mtss_table1.csv", ",57.85,", ",57.86,")
+    assert "57.86" in page()
+    for cached in (tables._entries, tables._load, claim_entries._entries):
+        cached.cache_clear()
+
+
+def test_a_record_without_any_figure_is_said_and_no_crash(tmp_path):
+    store = Store(tmp_path / "store")
+    empty = {
+        "hits": np.zeros((4, 1, 3), np.uint8),
+        "num_predictions": np.ones((4, 1, 3), np.uint8),
+        "num_positives": np.zeros((4, 1), np.uint8),
+    }
+    write(store, "supervised", arrays=empty, metrics={}, per_attribute={"category": {}})
+    assert write_report(store.root, tmp_path / "out") == 0
+    assert "no figure" in (tmp_path / "out" / "leaderboard.csv").read_text(encoding="utf-8")
 
 
 def test_a_drawing_is_left_alone_unless_its_data_changed_or_it_is_gone(sweep, tmp_path):
