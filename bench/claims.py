@@ -155,7 +155,7 @@ def _p_of(effect: Effect) -> float:
 
 
 def _effect(part: Part, figures: Figures, source: str, preset: str) -> tuple[Effect | None, list[str]]:
-    """The mean effect over the places where both sides are; what is not there."""
+    """The mean effect over the places; nothing, and what is not there, where any of them lacks a side."""
     found: list[Replicates] = []
     places, missing, seeds = [], [], []
     for place in part.places:
@@ -167,7 +167,7 @@ def _effect(part: Part, figures: Figures, source: str, preset: str) -> tuple[Eff
             found.append(replicates)
             places.append(where)
             seeds.append(num_seeds)
-    if not found:
+    if missing:
         return None, missing
     effect = mean_replicates(found)
     low, high = effect.percentiles()
@@ -184,22 +184,23 @@ def _at(part: Part, place: Column, figures: Figures, source: str, preset: str) -
     if part.worse is None:
         lost, seeds = _loss(part.better, place, figures, source, preset)
         return lost, [] if lost is not None else [part.better.label], seeds
-    own, seeds = _figure(part.better, place, figures, source, preset)
-    other, others_seeds = _figure(part.worse, place, figures, source, preset)
-    if own is None or other is None:
-        return None, [row.label for row, each in ((part.better, own), (part.worse, other)) if each is None], 0
-    if not figures.same_images([_cell(row, place, source, preset) for row in (part.better, part.worse)], corrupted=place.corrupted):
-        return None, [f"{part.better.label} and {part.worse.label} on the same images"], 0
+    rows = part.better, part.worse
+    if lacking := [row.label for row in rows if not _is_there(row, place, figures, source, preset)]:
+        return None, lacking, 0
+    cells = [_cell(row, place, source, preset) for row in rows]
+    metrics = [row.metrics.get(place.metric, place.metric) for row in rows]
+    (own, other), seeds = figures.paired(cells, place.attribute, metrics, corrupted=place.corrupted)
+    if own is None or other is None or math.isnan(own.value) or math.isnan(other.value):
+        what = "with a seed in common" if figures.same_images(cells, corrupted=place.corrupted) else "on the same images"
+        return None, [f"{part.better.label} and {part.worse.label} {what}"], 0
     sign = -1.0 if place.metric == "cross_entropy" else 1.0
-    difference = Replicates(sign * (own.value - other.value), sign * (own.values - other.values), own.num_images, own.num_seeds)
-    return difference, [], min(seeds, others_seeds)
+    return Replicates(sign * (own.value - other.value), sign * (own.values - other.values), own.num_images, own.num_seeds), [], seeds
 
 
-def _figure(row: Row, place: Column, figures: Figures, source: str, preset: str) -> tuple[Replicates | None, int]:
+def _is_there(row: Row, place: Column, figures: Figures, source: str, preset: str) -> bool:
     metric = row.metrics.get(place.metric, place.metric)
-    cell = _cell(row, place, source, preset)
-    found = figures.replicates(cell, place.attribute, metric, corrupted=place.corrupted)
-    return (None if found is None or math.isnan(found.value) else found), figures.num_seeds(cell, corrupted=place.corrupted)
+    found = figures.replicates(_cell(row, place, source, preset), place.attribute, metric, corrupted=place.corrupted)
+    return found is not None and not math.isnan(found.value)
 
 
 def _loss(row: Row, place: Column, figures: Figures, source: str, preset: str) -> tuple[Replicates | None, int]:

@@ -18,6 +18,7 @@ from bench.spec import CLEAN, UsageError, check_value
 
 RESULTS = registry.ROOT / "results"
 ALL = "all"
+_ILLEGIBLE = ("integer part only is legible in the source", "decimals illegible in the source")  # notes in print
 _TABLE_KEYS = {"title", "reported", "table", "rows", "columns", "attributes", "metrics", "gain_over", "definitions", "notes", "floors"}
 _TABLE_KEYS |= {"figure"}
 _SHAPES = {
@@ -45,11 +46,12 @@ class Column(NamedTuple):
 
 
 class Reported(NamedTuple):
-    """A figure in print. scale: what turns ours into its unit."""
+    """A figure in print. scale: what turns ours into its unit. width: what is printed lies in [value, value + width)."""
 
     value: float
     scale: float
     note: str
+    width: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,8 @@ def _read_reported(name: str, entry: Mapping[str, Any]) -> list[tuple[str, Colum
         if line["table"] in (entry["table"] if isinstance(entry["table"], list) else [entry["table"]]):
             try:
                 column = _column(entry, line["dataset"], line["attribute"], line["metric"])
-                figure = Reported(_finite(line["value"]), 100.0 if line["unit"] == "percent" else 1.0, line["note"])
+                width = 1.0 if line["note"] in _ILLEGIBLE else 0.0
+                figure = Reported(_finite(line["value"]), 100.0 if line["unit"] == "percent" else 1.0, line["note"], width)
             except (KeyError, ValueError) as error:
                 raise UsageError(f"results/reported/{entry['reported']}:{number}: {error}; see gain_over of {name}") from None
             found.append((line["method"], column, figure))

@@ -220,6 +220,31 @@ def test_different_images_are_not_compared(store, entries):
     assert "the same images" in found.reason
 
 
+def test_seeds_are_compared_with_themselves(store, entries):
+    """A seed that one side lost counts on neither, and the first of one side is not held against the second of the other."""
+    entries(c=GREATER)
+    for seed, skill in ((1, 0.9), (2, 0.5)):
+        write(store, "mtss", row="student", arrays=counts(skill, seed), seed=seed, **POOL)
+    for seed, skill in ((2, 0.5), (3, 0.1)):
+        write(store, "mtss", row="teacher", arrays=counts(skill, 10 + seed), seed=seed, **POOL)
+    (found,) = judged(store)
+    one, other = replicates([counts(0.5, 2)], "recall@3"), replicates([counts(0.5, 12)], "recall@3")
+    assert (found.value, found.num_seeds) == (pytest.approx(100 * (one.value - other.value)), 1)
+    assert found.p_value == pytest.approx(paired_difference(one, other).p_value)
+    assert found.verdict == INCONCLUSIVE
+    write(store, "mtss", row="teacher", seed=2, status="failed", finished=2.0, **POOL)
+    (found,) = judged(store)
+    assert (found.verdict, found.missing) == (NOT_RUN, ["mtss/student and mtss/teacher with a seed in common on darn"])
+
+
+def test_a_mean_over_data_sets_needs_them_all(store, entries):
+    entries(c=HEAD + 'datasets = ["darn", "ficcy"]\norder = ["mtss/student", "mtss/teacher"]')
+    both(store, 0.9, 0.2)
+    write(store, "mtss", row="student", skill=0.9, dataset="ficcy", data_hash="f" * 64, **POOL)
+    (found,) = judged(store)
+    assert (found.verdict, found.missing) == (NOT_RUN, ["mtss/teacher on ficcy"])
+
+
 def test_what_failed_is_not_a_figure(store, entries):
     entries(c=GREATER)
     both(store, 0.9, 0.5)

@@ -123,8 +123,7 @@ class Figures:
 
     def same_images(self, cells: Iterable[Cell], *, corrupted: bool = False) -> bool:
         """Whether the figures of some cells are of the same images under the same protocol."""
-        groups = [group for cell in cells for group in (self.corrupted(cell) if corrupted else [self.clean(cell)])]
-        return len({origin_of(group.ok[0]).images for group in groups if group is not None and group.ok}) == 1
+        return len({origin_of(group.ok[0]).images for cell in cells for group in self._behind(cell, corrupted)}) == 1
 
     def corrupted_cells(self, cell: Cell) -> list[Cell]:
         """The cells of the records that corrupted() and beside_clean() choose from."""
@@ -154,21 +153,38 @@ class Figures:
 
     def replicates(self, cell: Cell, attribute: str, metric: str, *, corrupted: bool = False) -> Replicates | None:
         """A figure, or its mean over the 75 corrupted conditions; None unless all that it rests on is there."""
-        if not corrupted:
-            group = self.clean(cell)
-            return group.replicates(attribute, metric) if group else None
-        groups = [group for group in self.corrupted(cell) if group.ok]
-        if len(groups) < NUM_CONDITIONS:
-            return None
-        found = [group.replicates(attribute, metric) for group in groups]
-        known = [each for each in found if each is not None]
-        return mean_replicates(known) if len(known) == len(found) else None
+        return _figure_of(self._behind(cell, corrupted), attribute, metric, corrupted)
+
+    def paired(
+        self, cells: Sequence[Cell], attribute: str, metrics: Sequence[str], *, corrupted: bool = False
+    ) -> tuple[list[Replicates | None], int]:
+        """Figures that can be subtracted, a metric of each cell as replicates() has it, but over those seeds alone that all records behind
+        them have, and how many these are; nothing where the cells saw other images, or have no seed in common."""
+        behind = [self._behind(cell, corrupted) for cell in cells]
+        shared = self.with_seeds_of_all([group for own in behind for group in own])
+        if not (shared and all(behind) and self.same_images(cells, corrupted=corrupted)):
+            return [None for _ in cells], 0
+        left = iter(shared)
+        groups = [[next(left) for _ in own] for own in behind]
+        return [_figure_of(own, attribute, metric, corrupted) for own, metric in zip(groups, metrics, strict=True)], len(shared[0].ok)
+
+    def _behind(self, cell: Cell, corrupted: bool) -> list[Group]:
+        """The groups with a result that a figure of a cell rests on."""
+        groups = self.corrupted(cell) if corrupted else [self.clean(cell)]
+        return [group for group in groups if group is not None and group.ok]
 
     def num_seeds(self, cell: Cell, *, corrupted: bool = False) -> int:
         """The fewest seeds with a result among the groups that a figure of replicates() rests on; 0 of none."""
-        groups = self.corrupted(cell) if corrupted else [group for group in (self.clean(cell),) if group]
-        return min((len(group.ok) for group in groups if group.ok), default=0)
+        return min((len(group.ok) for group in self._behind(cell, corrupted)), default=0)
 
     def stamps(self, cells: Iterable[Cell]) -> list[tuple[str, ...]]:
         """What the figures of some cells are made of: another list wherever one of them might differ."""
         return [(*cell[:2], *group.stamps) for cell in cells if (group := self.groups.get(cell)) is not None]
+
+
+def _figure_of(groups: Sequence[Group], attribute: str, metric: str, corrupted: bool) -> Replicates | None:
+    if len(groups) < (NUM_CONDITIONS if corrupted else 1):
+        return None
+    found = [group.replicates(attribute, metric) for group in groups]
+    known = [each for each in found if each is not None]
+    return (mean_replicates(known) if corrupted else known[0]) if len(known) == len(found) else None

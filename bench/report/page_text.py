@@ -28,7 +28,7 @@ _MAX_TEXT = 400  # characters of a reason
 def encode_tables(texts: Mapping[str, str]) -> dict[str, Any]:
     """The papers' tables, from name -> what tables/<name>.csv holds. Figures are in the paper's unit.
 
-    A cell is null, or [paper, ours, low, high, verdict, records that are not ok]; a world is a source and preset."""
+    A cell is null, or [paper, ours, low, high, verdict, records that are not ok, difference]; a world is a source and preset."""
     verdicts = Names()
     found = []
     for name, text in texts.items():
@@ -96,11 +96,11 @@ def _world(
 
 def _cell(line: Mapping[str, str], verdicts: Names) -> list[Any] | None:
     lost = ", ".join(f"{line[name]} {name}" for name in ("missing", "failed") if line[name] not in ("", "0"))
-    figures = [float(line[name]) if line[name] else None for name in ("paper", "ours", "ci_low", "ci_high")]
+    *figures, delta = [float(line[name]) if line[name] else None for name in ("paper", "ours", "ci_low", "ci_high", "delta")]
     if figures[0] is None and figures[1] is None and not lost:
         return None
     verdict = line["verdict"] if line["method"] else ""  # a row in print that nothing here stands for
-    return [*figures, verdicts.number(verdict), lost]
+    return [*figures, verdicts.number(verdict), lost, delta]
 
 
 def encode_claims(claims: Iterable[Any]) -> list[dict[str, Any]]:

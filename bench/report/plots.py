@@ -11,8 +11,8 @@ import numpy as np
 from bench.report.figures import Cell, Figures
 from bench.report.kept import attention_maps, training_curves
 from bench.report.svg import draw_figure, render
-from bench.report.tables import Filled, World, place_of, replicates_of
-from bench.statistics import Replicates, paired_difference
+from bench.report.tables import Filled, World, paired, place_of
+from bench.statistics import paired_difference
 from bench.tables import Column, Row, Table
 
 _BANNER = "synthetic stand-ins, preset {preset}"
@@ -39,9 +39,9 @@ def of_table(world: World, figures: Figures) -> str | None:
 
 def class_changes(figures: Figures, before: Cell, after: Cell, kind: str, metric: str = "recall@3") -> str | None:
     """Figure 8 of MTSS: by how much a metric of each class of a type moves from one method to another, most images first; None where
-    either is missing."""
+    either is missing, or they saw other images."""
     one, other = figures.clean(before), figures.clean(after)
-    if one is None or other is None or not (one.ok and other.ok) or one.split is None:
+    if one is None or other is None or not (one.ok and other.ok) or one.split is None or not figures.same_images([before, after]):
         return None
     schema, positives = one.split
     order = np.argsort(-positives[kind].sum(axis=0), kind="stable")
@@ -94,7 +94,7 @@ def embedding_maps(figures: Figures, cells: Sequence[Cell], kind: str, num_class
 
 
 def _class_difference(figures: Figures, before: Cell, after: Cell, name: str, metric: str) -> Any:
-    one, other = figures.replicates(before, name, metric), figures.replicates(after, name, metric)
+    (one, other), _ = figures.paired([before, after], name, [metric, metric])
     return None if one is None or other is None else paired_difference(other, one)
 
 
@@ -122,7 +122,7 @@ def _draw_change(axes: Any, world: World, figures: Figures) -> None:
     for column in world.table.columns:
         points = []
         for row in _own_rows(world.table):
-            pair = _replicates(world, figures, row, column), _replicates(world, figures, base, column)
+            pair = paired(figures, row, base, column, world.source, world.preset)
             if pair[0] is not None and pair[1] is not None:
                 points.append((_place(row)[1], paired_difference(pair[0], pair[1])))
         if points:
@@ -152,7 +152,7 @@ def _draw_pairs(axes: Any, world: World, figures: Figures) -> None:
     bars = []
     for label, row in labels.items():
         if label + ending in labels:
-            pair = _replicates(world, figures, labels[label + ending], column), _replicates(world, figures, row, column)
+            pair = paired(figures, labels[label + ending], row, column, world.source, world.preset)
             if pair[0] is not None and pair[1] is not None:
                 bars.append((label, paired_difference(pair[0], pair[1])))
     places = np.arange(len(bars))
@@ -161,10 +161,6 @@ def _draw_pairs(axes: Any, world: World, figures: Figures) -> None:
     axes.axhline(0, color="#888", linewidth=0.8)
     axes.set_xticks(places, [label for label, _ in bars])
     axes.set_ylabel(f"gain{ending.replace(' +', ' by')}, points of {column.metric}")
-
-
-def _replicates(world: World, figures: Figures, row: Row, column: Column) -> Replicates | None:
-    return replicates_of(world.table, figures, row, column, world.source, world.preset)
 
 
 def _line(axes: Any, points: Sequence[tuple[float, float, float, float]], label: str) -> None:

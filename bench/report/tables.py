@@ -46,7 +46,8 @@ class Filled:
 
     @property
     def delta(self) -> float | None:
-        return None if self.paper is None or self.ours is None else self.ours.mean - self.paper.value
+        """Ours less the printed one; nothing where its decimals cannot be read."""
+        return None if self.paper is None or self.ours is None or self.paper.width else self.ours.mean - self.paper.value
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class World:
             return PROTOCOL
         if math.isnan(cell.ours.low) or math.isnan(cell.ours.high):
             return NO_INTERVAL
-        return WITHIN if cell.ours.low <= cell.paper.value <= cell.ours.high else OUTSIDE
+        return WITHIN if cell.ours.low <= cell.paper.value + cell.paper.width and cell.paper.value <= cell.ours.high else OUTSIDE
 
 
 def fill(table: Table, figures: Figures) -> list[World]:
@@ -195,13 +196,16 @@ def replicates_of(table: Table, figures: Figures, row: Row, column: Column, sour
         gains = [replicates_of(table, figures, row, column._replace(attribute=kind), source, preset) for kind in kinds]
         known = [gain for gain in gains if gain is not None]
         return mean_replicates(known) if known and len(known) == len(gains) else None
-    plain = column._replace(gain="")
-    cells = [place_of(each, column, source, preset) for each in (row, table.row(column.gain))]
-    if not figures.same_images(cells, corrupted=column.corrupted):
-        return None
-    own = replicates_of(table, figures, row, plain, source, preset)
-    base = replicates_of(table, figures, table.row(column.gain), plain, source, preset)
+    own, base = paired(figures, row, table.row(column.gain), column, source, preset)
     return None if own is None or base is None else Replicates(own.value / base.value - 1, own.values / base.values - 1, own.num_images)
+
+
+def paired(figures: Figures, row: Row, other: Row, column: Column, source: str, preset: str) -> tuple[Replicates | None, Replicates | None]:
+    """The figures of two rows in a column, its gain aside, that can be subtracted: as Figures.paired has them."""
+    cells = [place_of(each, column, source, preset) for each in (row, other)]
+    metrics = [each.metrics.get(column.metric, column.metric) for each in (row, other)]
+    (one, two), _ = figures.paired(cells, column.attribute, metrics, corrupted=column.corrupted)
+    return one, two
 
 
 def _interval(replicates: Replicates, scale: float) -> Interval | None:
@@ -244,7 +248,7 @@ def _text(world: World, cell: Filled) -> str:
         return " / ".join(part for part in (paper, ", ".join(lost), _MARKS[world.verdict(cell)]) if part)
     half = (cell.ours.high - cell.ours.low) / 2
     ours = f"{cell.ours.mean:.{digits}f}{'' if math.isnan(half) else f' ± {half:.{digits}f}'}{_OLDER if cell.older else ''}"
-    delta = "" if cell.delta is None else f"{cell.delta:+.{digits}f} {_MARKS[world.verdict(cell)]}"
+    delta = _MARKS[world.verdict(cell)] if cell.delta is None else f"{cell.delta:+.{digits}f} {_MARKS[world.verdict(cell)]}"
     return " / ".join(part for part in (paper, ours, delta) if part)
 
 

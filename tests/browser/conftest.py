@@ -55,10 +55,10 @@ def report(made, tmp_path_factory):
 
 @pytest.fixture
 def visit(browser, report):
-    """visit(width, scheme, part) opens the page; afterwards it must have said nothing and asked for nothing outside itself."""
-    contexts, said, asked = [], [], []
+    """visit(width, scheme, part, path) opens the page; afterwards it must have said nothing and asked for nothing outside itself."""
+    contexts, said, asked, files = [], [], [], []
 
-    def visit(width=1280, height=900, scheme="light", part=""):
+    def visit(width=1280, height=900, scheme="light", part="", path=report):
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
         contexts.append(context)
         context.set_default_timeout(20_000)
@@ -67,11 +67,12 @@ def visit(browser, report):
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("dialog", lambda dialog: (said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("request", lambda request: asked.append(request.url))
-        page.goto(f"{report.as_uri()}{'#/' if part else ''}{part}")
+        files.append(path.as_uri())
+        page.goto(f"{path.as_uri()}{'#/' if part else ''}{part}")
         return page
 
     yield visit
     for context in contexts:
         context.close()
     assert said == []
-    assert [url for url in asked if not url.startswith((report.as_uri(), "data:"))] == []
+    assert [url for url in asked if not url.startswith((*files, "data:"))] == []

@@ -3,9 +3,12 @@
 from itertools import product
 
 import pytest
-from pagemade import HOSTILE
+from handmade import write
+from pagemade import HOSTILE, POOL, content
 
+from bench.report.page import write_page
 from bench.report.render import _figure
+from bench.store import Store
 
 pytestmark = pytest.mark.browser
 PARTS = ("overview", "leaderboard", "curves", "tables", "claims", "classes", "maps", "gallery", "runs")
@@ -60,6 +63,38 @@ def test_the_overview_says_what_ran_and_what_was_lost(visit):
     covered = page.locator("#overview .cover:not(.ranks) tbody tr", has_text="mtss/student").inner_text()
     assert "4/5" in covered
     assert "not run" in page.locator("#overview .cover:not(.ranks)").inner_text()
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """A page of six methods, of which one lost a seed and another one all, with a figure of which less is better."""
+    store = Store(tmp_path_factory.mktemp("other"))
+    for place in range(7):
+        for dataset in ("darn", "ficcy"):
+            metrics = {"f1@1": 0.5, "map": 0.5, "cross_entropy": 1 + place / 10}
+            write(store, f"m{place}", skill=0.2 + place / 10, metrics=metrics, dataset=dataset, split="test", **POOL)
+    for name in ("m1", "m2"):
+        write(store, name, seed=1, status="failed", reason="no", split="test", **POOL)
+    write(store, "m2", status="failed", reason="no", finished=2.0, split="test", **POOL)
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    write_page(path, content(store))
+    return path
+
+
+def test_a_condition_has_a_result_where_any_seed_has(visit, other):
+    rows = visit(path=other).locator("#overview .cover:not(.ranks) tbody tr").all()
+    found = {row.locator("th").inner_text(): row.locator("td").first for row in rows}
+    assert [found[name].inner_text() for name in ("m0", "m1", "m2")] == ["1/1", "1/1 some seeds failed", "0/1 failed"]
+    assert [found[name].get_attribute("class") for name in ("m0", "m1", "m2")] == ["full", "bad", "bad"]
+
+
+def test_the_methods_shown_first_are_those_with_least_where_less_is_better(visit, other):
+    page = visit(part="curves", path=other)
+    chosen = page.locator("#curves .toggle[aria-pressed=true]")
+    assert sorted(chosen.all_inner_texts()) == ["m1", "m3", "m4", "m5", "m6"]
+    page.get_by_label("Metric").select_option(label="cross_entropy")
+    page.get_by_label("Data set").select_option(index=1)
+    assert sorted(chosen.all_inner_texts()) == ["m0", "m1", "m2", "m3", "m4"]
 
 
 def test_the_overview_ranks_methods_over_data_sets(visit):

@@ -133,9 +133,9 @@ def test_paper_tables_keep_their_figures_verdicts_and_gaps(found):
     assert world["columns"] == [["darn", "all", "recall@3", "clean"], ["darn", "all", "recall@3", "corrupted"]]
     assert world["digits"] == [2, 2]
     others, student = world["rows"]
-    assert others == ["others", [50.0, None, None, None, verdicts.index(""), ""], None]
-    assert student[1] == [60.0, 63.625, 61.0, 66.25, verdicts.index("not comparable: synthetic"), ""]
-    assert student[2] == [40.0, None, None, None, verdicts.index("not run"), "150 missing"]
+    assert others == ["others", [50.0, None, None, None, verdicts.index(""), "", None], None]
+    assert student[1] == [60.0, 63.625, 61.0, 66.25, verdicts.index("not comparable: synthetic"), "", 3.625]
+    assert student[2] == [40.0, None, None, None, verdicts.index("not run"), "150 missing", None]
 
 
 def test_columns_of_paper_tables_have_the_decimals_of_their_files(whole):

@@ -67,6 +67,21 @@ def test_pairs_show_the_gain_of_the_ending(store):
     assert any("gain by SWA" in text for text in texts(svg))
 
 
+def test_differences_are_drawn_of_the_same_images_and_seeds_alone(store):
+    rows = sweep(store)
+    whole = draw(store, {"kind": "change", "x": "γ", "baseline": "gamma 1"}, *rows)
+    write(store, "mtss", row="teacher[gamma=0.5]", arrays=counts(0.1, 0, num_images=190), data_hash="e" * 64, finished=2.0, **POOL)
+    for seed in (1, 2):
+        write(store, "mtss", row="teacher[gamma=2.0]", skill=0.1, seed=seed, **POOL)
+    assert draw(store, {"kind": "change", "x": "γ", "baseline": "gamma 1"}, *rows) == draw(
+        store, {"kind": "change", "x": "γ", "baseline": "gamma 1"}, *rows[1:]
+    )
+    pairs = Row("A", "mtss", "teacher[gamma=0.5]"), Row("A + B", "mtss", "teacher[gamma=1.0]")
+    assert "A" not in texts(draw(store, {"kind": "pairs", "with": " + B"}, *pairs))
+    write(store, "mtss", row="teacher[gamma=0.5]", skill=0.6, finished=3.0, **POOL)
+    assert draw(store, {"kind": "change", "x": "γ", "baseline": "gamma 1"}, *rows) == whole
+
+
 def with_labels(store, method, seed, embeddings=True):
     arrays = counts(0.5, seed)
     truth = np.arange(200) % 2

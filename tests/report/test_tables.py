@@ -9,6 +9,7 @@ from handmade import counts, write
 from bench import tables
 from bench.report.figures import Figures
 from bench.report.tables import CSV_COLUMNS, NO_INTERVAL, NOT_RUN, OUTSIDE, PROTOCOL, SYNTHETIC, WITHIN, fill, to_csv, to_markdown, to_tex
+from bench.statistics import replicates
 from bench.store import Store
 from bench.tables import Column, Reported, Row, Table
 
@@ -65,6 +66,30 @@ def test_verdicts(store, source, preset, paper, verdict):
     (world,) = filled(store, RECALL, paper=paper)
     assert world.verdict(cell(world, "student")) == verdict
     assert world.verdict(cell(world, "teacher")) == NOT_RUN
+
+
+def test_where_decimals_cannot_be_read_any_of_them_may_be_printed(store):
+    write(store, "mtss", row="student", skill=0.7, source="real", preset="paper", **POOL)
+    (low, high), mean = replicates([counts(0.7)], "recall@1").percentiles(), 100 * counts(0.7)["hits"][:, :, 0].mean()
+    for printed, verdict in ((100 * low - 0.9, WITHIN), (100 * low - 1.1, OUTSIDE), (100 * high, WITHIN), (100 * high + 0.1, OUTSIDE)):
+        made = table(RECALL)
+        made.reported["student", RECALL] = Reported(printed, 100, "integer part only is legible in the source", 1.0)
+        (world,) = fill(made, Figures(store.records(), store))
+        assert (world.verdict(cell(world, "student")), cell(world, "student").delta) == (verdict, None)
+    assert f"/ {mean:.2f} ± " in to_markdown([world])
+    assert to_markdown([world]).count("≠ |") == 1
+    printed = tables.load("semivit-2").reported.values()
+    assert {each.width for each in printed if "legible" in each.note} == {1.0}
+    assert {each.width for each in printed if not each.note} == {0.0}
+
+
+def test_a_gain_is_over_the_seeds_that_both_rows_have(store):
+    for row, seeds in (("student", {0: 0.8, 1: 0.2}), ("teacher", {1: 0.4, 2: 0.9})):
+        for seed, skill in seeds.items():
+            write(store, "mtss", row=row, arrays=counts(skill, seed), seed=seed, **POOL)
+    (world,) = filled(store, RECALL, GAIN)
+    one, other = (counts(skill, 1)["hits"][:, :, 0].mean() for skill in (0.2, 0.4))
+    assert cell(world, "student", GAIN).ours.mean == pytest.approx(100 * (one / other - 1))
 
 
 def test_a_figure_without_an_interval_is_neither_within_nor_outside(store):

@@ -63,7 +63,8 @@ function bestMethods(methods) {
     const found = !cells.severity[cell] && cells.fraction[cell] === whole && figure(cell, curves.attribute, curves.metric);
     if (found) value.set(cells.method[cell], found.mean);
   }
-  const order = [...methods].sort((a, b) => (value.get(b) ?? -1) - (value.get(a) ?? -1));
+  const sign = F.lower_is_better.includes(F.metrics[curves.metric]) ? -1 : 1, rank = (method) => (value.has(method) ? sign * value.get(method) : -Infinity);
+  const order = [...methods].sort((a, b) => (rank(a) === rank(b) ? 0 : rank(b) - rank(a)));
   const floor = order.find(isFloor);
   return [...new Set([...order.filter((method) => !isFloor(method)).slice(0, 5), ...(floor === undefined ? [] : [floor])])];
 }

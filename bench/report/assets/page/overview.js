@@ -67,10 +67,11 @@ function coverage() {
   const entry = (method, [dataset, fraction]) => {
     const own = found.get(`${dataset},${fraction},${method}`), total = wanted.get(`${dataset},${fraction}`).size;
     if (!own) return h("td", { class: "empty" }, "not run");
-    const lost = own.filter((cell) => F.statuses[cells.status[cell]] !== "ok"), ok = own.length - lost.length;
-    const reasons = [...new Set(lost.map((cell) => F.statuses[cells.status[cell]].replace(/^\d+ /, "")))].join(", ");
-    const kind = ok === total ? "full" : reasons && reasons !== "missing" ? "bad" : "part";
-    return h("td", { class: kind, title: ok < total && !lost.length ? `${total - ok} conditions were not run` : null }, `${ok}/${total}${reasons ? ` ${reasons}` : ""}`);
+    const seeds = own.map((cell) => F.statuses[cells.status[cell]].split(", ").map((part) => part.replace(/^\d+ /, "")));  // what became of its seeds
+    const ok = seeds.filter((found) => found.includes("ok")).length, reasons = [...new Set(seeds.flat())].filter((found) => found !== "ok").join(", ");
+    const kind = reasons && reasons !== "missing" ? "bad" : ok === total && !reasons ? "full" : "part";
+    const note = `${reasons && ok === own.length ? "some seeds " : ""}${reasons}`;
+    return h("td", { class: kind, title: ok < total && !reasons ? `${total - ok} conditions were not run` : null }, `${ok}/${total}${note ? ` ${note}` : ""}`);
   };
   const order = F.methods.map((name, method) => [name, method]);
   return h("section", { class: "card" }, h("h3", null, "Coverage"),

@@ -33,8 +33,7 @@ function paperTable(table, world) {
 }
 function paperCell(cell, digits) {
   if (!cell) return h("td", { class: "lost" }, "");
-  const [paper, ours, low, high, place, lost] = cell, verdict = data.papers.verdicts[place];
-  const delta = paper === null || ours === null ? null : ours - paper;
+  const [paper, ours, low, high, place, lost, delta] = cell, verdict = data.papers.verdicts[place];
   const said = verdict ? h("span", { class: `verdict ${word(verdict).split(" ").at(-1)}` }, verdict.replace("not comparable: ", "")) : "";
   return h("td", null,
     paper === null ? "" : h("div", { class: "print" }, `paper ${fixed(paper, digits)}`),
