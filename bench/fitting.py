@@ -33,6 +33,7 @@ def run_teacher(stage: Stage, settings: Settings, store: Store, progress: Progre
     assert spec is not None
     if store.has_model(spec.key):
         return
+    registry.check_source(spec.method, spec.source_hash)
     dataset = dataset_of(spec.data, settings)
     method = registry.method_class(spec.method)(**spec.params)
     run = _training_run(spec.key, derive_seed("teacher", spec.method, spec.teacher, spec.data.seed), spec.data, settings, store, progress)
@@ -47,6 +48,7 @@ def train(fit: FitSpec, settings: Settings, store: Store, progress: Progress | N
     """Fits a method, saves it, and returns it as it would be loaded back."""
     import torch
 
+    registry.check_source(fit.method, fit.source_hash)
     method = registry.method_class(fit.method)(**fit.params)
     dataset, start = dataset_of(fit.data, settings), Start()
     run = _training_run(fit.key, derive_seed("fit", fit.method, fit.data.seed), fit.data, settings, store, progress)

@@ -105,6 +105,7 @@ def _load_candidates(
         if not store.has_model(key) and all(store.read(cell.key) for cell in own):
             continue
         try:
+            registry.check_source(own[0].fit.method, own[0].fit.source_hash)
             found[key] = load_candidate(own[0].fit, store, dataset_of(own[0].fit.data, settings).schema, device)
         except (Exception, SystemExit) as error:
             status, reason = classify(error)

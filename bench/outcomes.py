@@ -60,6 +60,8 @@ def classify(error: BaseException) -> tuple[str, str]:
     name = type(error).__name__
     if isinstance(error, MemoryError) or name == "OutOfMemoryError" or "can't allocate memory" in text:
         return "oom", f"out of memory: {text}"
+    if isinstance(error, registry.ChangedSourceError):
+        return "failed", text
     if isinstance(error, NoDataError):
         return "no_data", text
     if name == "TrainingStopped":

@@ -7,6 +7,7 @@ import difflib
 import hashlib
 import importlib
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ PROJECT_PACKAGES = ("bench", "methods", "datasets", "slurm")
 _MARKER = "PRESETS"  # the class of a method file whose body sets this name is the method
 _LATER_FIELDS = ("type_params", "is_lazy")  # of syntax trees, since 3.12 and 3.15
 _CONSTANTS = (_MARKER, "ROWS", "HEADLINE", "TEACHER_PARAMS", "SCORES", "PAPER")
+_imported: dict[str, str] = {}  # module -> hash of its file when this process imported it, empty where it changed at that moment
+_Stamp = tuple[int, int, int]  # of a file: when it was last written, its size, its inode
 
 
 class UnknownNameError(KeyError):
@@ -30,6 +33,10 @@ class UnknownNameError(KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class ChangedSourceError(ValueError):
+    """This process has imported other code of a method than its key stands for."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,20 @@ def load(kind: str, name: str) -> ModuleType:
     entry(kind, name)
     package = importlib.import_module(kind)
     package.__path__.extend(str(root / kind) for root in roots() if str(root / kind) not in package.__path__)
-    return importlib.import_module(f"{kind}.{name}")
+    return _import(f"{kind}.{name}")
+
+
+def _import(module: str) -> ModuleType:
+    """Imports a module, and notes of the project's modules that come with it what their files held just before."""
+    if module in _imported:
+        return importlib.import_module(module)
+    stamps = {each: stamp for each, stamp in _closure(module).items() if each not in _imported}
+    hashes = {each: _module_hash(each, stamp) for each, stamp in stamps.items()}
+    try:
+        return importlib.import_module(module)
+    finally:
+        for each in stamps.keys() & sys.modules.keys():
+            _imported[each] = hashes[each] if _stamp(each) == stamps[each] else ""
 
 
 def load_part(module: str) -> ModuleType:
@@ -125,24 +145,52 @@ def method_class(name: str) -> type:
     return found_class
 
 
+def check_source(method: str, planned: str) -> None:
+    """Raises ChangedSourceError where the code of a method that this process runs has another source_hash than the planned one; and
+    whatever its import raises. A file that cannot be read is left to method_class."""
+    if not entry("methods", method).error and _imported_hash(method) != planned:
+        raise ChangedSourceError(f"the source of {method} has changed since the sweep was planned; type the command again")
+
+
 @cache
 def source_hash(kind: str, name: str) -> str:
     """sha256 over the syntax trees of a file and of the project's modules that it imports, directly or not; comments,
     layout and docstrings do not count. An unreadable file counts with its bytes."""
+    return _combined({module: _module_hash(module, stamp) for module, stamp in _closure(f"{kind}.{name}").items()})
+
+
+@cache
+def _imported_hash(method: str) -> str:
+    """The source_hash of a method as this process has imported it, whatever its files hold by now."""
+    load("methods", method)
+    found = _closure(f"methods.{method}")
+    return _combined({module: _imported[module] if module in _imported else _module_hash(module, found[module]) for module in found})
+
+
+def _combined(hashes: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
-    for module in sorted(_closure(f"{kind}.{name}")):
-        digest.update(f"{module}={_module_hash(module)}\n".encode())
+    for module in sorted(hashes):
+        digest.update(f"{module}={hashes[module]}\n".encode())
     return digest.hexdigest()
 
 
-def _closure(module: str) -> set[str]:
-    found, todo = set(), [module]
+def _closure(module: str) -> dict[str, _Stamp]:
+    """The module and those of the project that it imports, directly or not, each with the stamp of its file."""
+    found, todo = dict[str, _Stamp](), [module]
     while todo:
         current = todo.pop()
-        if current not in found and _module_path(current) is not None:
-            found.add(current)
-            todo.extend(_imports(current))
+        if current not in found and (stamp := _stamp(current)) is not None:
+            found[current] = stamp
+            todo.extend(_imports(current, stamp))
     return found
+
+
+def _stamp(module: str) -> _Stamp | None:
+    path = _module_path(module)
+    if path is None:
+        return None
+    now = path.stat()
+    return now.st_mtime_ns, now.st_size, now.st_ino
 
 
 def _module_path(module: str) -> Path | None:
@@ -159,7 +207,8 @@ def _tree(path: Path) -> ast.Module:
 
 
 @cache
-def _imports(module: str) -> tuple[str, ...]:
+def _imports(module: str, stamp: _Stamp) -> tuple[str, ...]:
+    """What a module imports, as its file is at a stamp."""
     path = _module_path(module)
     assert path is not None
     try:
@@ -181,7 +230,8 @@ def _imports(module: str) -> tuple[str, ...]:
 
 
 @cache
-def _module_hash(module: str) -> str:
+def _module_hash(module: str, stamp: _Stamp) -> str:
+    """The hash of a module alone, as its file is at a stamp."""
     path = _module_path(module)
     assert path is not None
     try:

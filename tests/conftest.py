@@ -52,7 +52,8 @@ def _forget_planted():
         file = getattr(module, "__file__", None) or ""
         if name.startswith(tuple(f"{kind}." for kind in registry.KINDS)) and not file.startswith(str(registry.ROOT)):
             del sys.modules[name]
-    for cached in (registry.source_hash, registry._imports, registry._module_hash, registry._read):
+    registry._imported.clear()
+    for cached in (registry.source_hash, registry._imported_hash, registry._imports, registry._module_hash, registry._read):
         cached.cache_clear()
 
 

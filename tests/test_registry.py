@@ -38,7 +38,7 @@ def plugins(tmp_path, monkeypatch):
 
 
 def clear():
-    for cached in (registry.source_hash, registry._imports, registry._module_hash, registry._read):
+    for cached in (registry.source_hash, registry._imported_hash, registry._imports, registry._module_hash, registry._read):
         cached.cache_clear()
 
 
@@ -130,7 +130,7 @@ def test_the_hash_is_the_same_on_every_python(plugins):
     """Later ones write other syntax trees: this was computed with 3.11."""
     (plugins / "every_kind.py").write_text(EVERY_KIND)
     clear()
-    assert registry._module_hash("methods.every_kind") == "165abd02bbdc374fa112a1c7bbde55d317db3626805b7a461dcb00b9c6b11f42"
+    assert registry._module_hash("methods.every_kind", (0, 0, 0)) == "165abd02bbdc374fa112a1c7bbde55d317db3626805b7a461dcb00b9c6b11f42"
 
 
 def test_code_and_helpers_move_the_hash(plugins):
@@ -139,6 +139,29 @@ def test_code_and_helpers_move_the_hash(plugins):
     assert changed != before
     helper = hash_after(plugins / "losses" / "planted_loss.py", lambda text: text.replace("+ 1", "+ 2"))
     assert helper != changed
+
+
+def test_code_that_was_edited_between_planning_and_its_import_is_refused(plugins):
+    """Its helper as much as the method's own file; what is edited after the import does no harm."""
+    helper = plugins / "_beside.py"
+    helper.write_text("def loss(x):\n    return x + 1\n")
+    planned = hash_after(plugins / "planted.py", lambda text: text.replace("methods.losses import planted_loss", "methods import _beside"))
+    helper.write_text("def loss(x):\n    return x + 22\n")
+    with pytest.raises(registry.ChangedSourceError, match="of planted has changed since the sweep was planned; type the command again"):
+        registry.check_source("planted", planned)
+    today = hash_after(helper, lambda text: text)
+    registry.check_source("planted", today)
+    assert hash_after(plugins / "planted.py", lambda text: text.replace("gamma: float = 1.0", "gamma: float = 1.75")) != today
+    registry.check_source("planted", today)
+
+
+def test_code_that_was_edited_while_it_was_imported_is_refused(plugins):
+    path = plugins / "planted.py"
+    text = path.read_text().replace("from methods.losses import planted_loss", "")
+    path.write_text(f"{text}\n\nwith open({str(path)!r}, 'a') as file:\n    file.write('LATER = 1')\n")
+    clear()
+    with pytest.raises(registry.ChangedSourceError):
+        registry.check_source("planted", registry.source_hash("methods", "planted"))
 
 
 def test_a_helper_that_nobody_imports_does_not_count(plugins):

@@ -260,6 +260,23 @@ def test_a_dry_run_lists_cells_and_stages_and_writes_nothing(place):
     assert not (place / "results").exists()
 
 
+def test_a_source_that_is_edited_while_a_sweep_runs_gives_no_figures_under_the_old_key(place):
+    """The first method's fit edits the second one's file, and breaks the third's; each costs its own cells only."""
+    edits = 'EDITS = [("plain.py", "counts + self.shift", "self.shift - counts"), ("slow.py", "import torch", "import (torch")]'
+    fit = "        import pathlib\n\n        for name, old, new in EDITS:\n            path = pathlib.Path(__file__).with_name(name)\n"
+    fit += "            path.write_text(path.read_text().replace(old, new))\n        self.model ="
+    editing = PLAIN.replace("class Plain", f"{edits}\n\n\nclass Editing").replace("        self.model =", fit)
+    plant(place / "plugins", editing=editing)
+    assert run(place, "--methods", "editing,plain,slow,taught", "--severities", "0", "--jobs", "1").returncode == 1
+    found = {record["method"]: (record["status"], record["reason"]) for record in records(place).values()}
+    assert found["editing"] == ("ok", "")
+    assert found["plain"] == ("failed", "the source of plain has changed since the sweep was planned; type the command again")
+    assert found["slow"][0] == "failed"
+    assert found["taught"][1].startswith("skipped: teacher failed (taught:bad: RuntimeError: cannot teach")
+    run(place, "--methods", "plain", "--severities", "0")
+    assert sorted(record["status"] for record in records(place).values() if record["method"] == "plain") == ["failed", "ok"]
+
+
 def test_only_missing_and_failed_and_stale_choose_their_cells(place):
     (place / "plugins" / "methods" / "mended").touch()
     assert run(place, "--methods", "unlucky", "--seeds", "0", "--severities", "0").returncode == 0
