@@ -1,12 +1,15 @@
 """What Slurm is asked for, and which array waits for what."""
 
+import signal
 import time
 
 import pytest
+from planted import PLAIN, catalogue, plant
 
+from bench import registry, stopping
 from bench.bundles import Bundle, JobArray
 from bench.spec import CellSpec, DataSpec, FitSpec, TeacherSpec
-from bench.stages import Settings, Stage, record_failure
+from bench.stages import Settings, Stage, open_dataset, record_failure
 from slurm import jobs, launcher, status, worker
 from slurm.profile import Profile
 from slurm.queue import State
@@ -69,13 +72,35 @@ def test_a_dependency_names_elements_or_whole_arrays(kind, needs, pending, expec
     assert launcher._dependency(array, [["10_0", "10_1"], ["11"]], {"k": "7_3", "l": "8"}) == expected
 
 
-def test_stale_code_is_told_apart_by_root_protocol_and_method():
+def test_stale_code_is_told_apart_by_root_and_protocol():
     facts = worker.code_facts()
-    assert worker.stale(facts, []) == ""
-    assert "was submitted from /elsewhere; set PYTHONPATH=/elsewhere" in worker.stale({**facts, "root": "/elsewhere"}, [])
-    assert "at submission; type the run command again" in worker.stale({**facts, "protocol": -1}, [])
-    stage = Stage("fit", "k", fit=FitSpec("floor", {}, None, "older"))
-    assert worker.stale(facts, [stage]) == "the source of method 'floor' has changed since submission; type the run command again"
+    assert worker.stale(facts) == ""
+    assert "was submitted from /elsewhere; set PYTHONPATH=/elsewhere" in worker.stale({**facts, "root": "/elsewhere"})
+    assert "at submission; type the run command again" in worker.stale({**facts, "protocol": -1})
+
+
+def test_a_method_that_was_edited_or_broken_since_submission_costs_the_cells_of_others_nothing(tmp_path, monkeypatch):
+    """All three are in one bundle."""
+    monkeypatch.setenv("BENCH_PLUGINS", str(plant(tmp_path / "plugins", plain=PLAIN, edited=PLAIN, broken=PLAIN)))
+    monkeypatch.setenv("SLURM_JOB_ID", "5")
+    photos = f"folder:{catalogue(tmp_path / 'photos')}"
+    settings = Settings(str(tmp_path / "store"), str(tmp_path), str(tmp_path), launcher="slurm")
+    data = DataSpec(photos, "real", open_dataset(photos, settings.data_options).data_hash, 32, 1.0, 1.0, 0)
+    fits = [FitSpec(name, {}, data, registry.source_hash("methods", name)) for name in ("edited", "broken", "plain")]
+    stages = [Stage("fit", fit.key, (), [CellSpec(fit, "", "tiny")], fit=fit) for fit in fits]
+    facts = {"code": worker.code_facts(), "workers": 1, "grace_seconds": 1.0, "timeout": None}
+    found = jobs.create(tmp_path / "store", [JobArray("fit", [Bundle(stages, 1.0, 0.0, True)], 10, 1000)], settings, **facts)
+    plant(tmp_path / "plugins", edited=PLAIN.replace("shift: float = 0.0", "shift: float = 2.0"), broken="def (")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGALRM, *stopping.SIGNALS)}
+    try:
+        assert worker.run(found, 0, 0) == "3 stages, 2 not ok"
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    records = [status.Store(tmp_path / "store").read(stage.cells[0].key) for stage in stages]
+    assert [(record["method"], record["status"]) for record in records] == [("edited", "failed"), ("broken", "failed"), ("plain", "ok")]
+    assert records[0]["reason"] == "the source of edited has changed since the sweep was planned; type the command again"
+    assert records[1]["reason"].startswith("SyntaxError: methods/broken.py:1")
 
 
 def test_a_foreign_package_of_the_same_name_is_refused(monkeypatch, tmp_path):
@@ -84,7 +109,7 @@ def test_a_foreign_package_of_the_same_name_is_refused(monkeypatch, tmp_path):
     foreign = types.ModuleType("datasets")
     foreign.__file__ = str(tmp_path / "datasets" / "__init__.py")
     monkeypatch.setitem(__import__("sys").modules, "datasets", foreign)
-    assert f"the package 'datasets' is {foreign.__file__}, the job was submitted from" in worker.stale(worker.code_facts(), [])
+    assert f"the package 'datasets' is {foreign.__file__}, the job was submitted from" in worker.stale(worker.code_facts())
 
 
 def test_a_cell_whose_teacher_was_lost_says_so(tmp_path, monkeypatch):

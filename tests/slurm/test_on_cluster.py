@@ -313,7 +313,7 @@ def test_a_job_with_stale_code_or_a_foreign_package_refuses_with_a_clear_line(pl
     place.settle()
     [record] = place.records().values()
     assert record["status"] == "failed"
-    assert record["reason"] == "stale code: the source of method 'plain' has changed since submission; type the run command again"
+    assert record["reason"] == "the source of plain has changed since the sweep was planned; type the command again"
 
 
 def test_job_folders_are_private_and_hold_no_secret(place, monkeypatch):
