@@ -39,8 +39,8 @@ def command(options: argparse.Namespace, settings: Settings, store: Store, selec
     with slurm.submitting(store.root):
         attached = slurm.attach(store.root, settings)
         selection = run.refreshed(selection, store)
-        stale = run.stale_keys(selection, store) if options.only == "stale" else set()
-        to_do = [cell for cell in selection.to_do(options.only, stale) if cell.key not in attached.busy]
+        older = run.older_keys(selection, store, options.only)
+        to_do = [cell for cell in selection.to_do(options.only, older) if cell.key not in attached.busy]
         run.remember(store, options, selection)
         stages = make_stages([cell for cell in to_do if not selection.lacks(cell)], store.has_model, selection.schemas, attached.pending)
         arrays = slurm.plan(stages, _costs(store, profile), profile, list(attached.pending)) if stages else []

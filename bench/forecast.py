@@ -42,8 +42,8 @@ def command(options: argparse.Namespace) -> int:
         return _simulate(options, stages, estimate)
     settings = run.make_settings(options)
     selection = run.select(options, settings, store)
-    stale = run.stale_keys(selection, store) if options.only == "stale" else set()
-    to_do = [cell for cell in selection.to_do(options.only, stale) if not selection.lacks(cell)]
+    older = run.older_keys(selection, store, options.only)
+    to_do = [cell for cell in selection.to_do(options.only, older) if not selection.lacks(cell)]
     stages, costs = make_stages(to_do, store.has_model, selection.schemas), learn(store)
     if options.simulate:
         return _simulate(options, stages, costs.estimate)

@@ -42,16 +42,16 @@ class Selection:
         """The first data set that a cell needs and that is not there, or nothing."""
         return next((name for name in cell.datasets if name in self.absent), "")
 
-    def to_do(self, only: str | None, stale: set[str]) -> list[CellSpec]:
-        """The cells that this run computes: all without an ok record, or those that --only names."""
+    def to_do(self, only: str | None, older: set[str]) -> list[CellSpec]:
+        """The cells that this run computes: all without an ok record, or those that --only names. older: as older_keys gave it."""
 
         def wanted(key: str) -> bool:
             if only == "failed":
-                return self.status.get(key, "ok") != "ok"
+                return self.status.get(key, "failed" if key in older else "ok") != "ok"
             if only == "missing":
                 return key not in self.status
             if only == "stale":
-                return key not in self.status and key in stale
+                return key not in self.status and key in older
             return self.status.get(key) != "ok"
 
         return [cell for cell in self.cells if wanted(cell.key)]
@@ -67,8 +67,7 @@ def command(options: argparse.Namespace) -> int:
         from bench import cluster
 
         return cluster.command(options, settings, store, selection)
-    stale = stale_keys(selection, store) if options.only == "stale" else set()
-    to_do = selection.to_do(options.only, stale)
+    to_do = selection.to_do(options.only, older_keys(selection, store, options.only))
     present = [cell for cell in to_do if not selection.lacks(cell)]
     jobs = options.jobs or (1 if options.launcher == "inline" else launchers.default_jobs(options.threads))
     stages = make_stages(present, store.has_model, selection.schemas)
@@ -254,15 +253,20 @@ def _corruptions(text: str) -> list[str]:
     return list(found)
 
 
-def stale_keys(selection: Selection, store: Store) -> set[str]:
-    """Cells without a record of their own for which an older source, protocol or data left one."""
-    older = {_identity(record) for record in store.records()}
-    names = {cell.key: (cell, cell.fit.data) for cell in selection.cells}
-    return {
-        key
-        for key, (cell, data) in names.items()
-        if (cell.fit.method, cell.row, cell.dataset, data.label_fraction, cell.corruption, cell.severity, data.seed, cell.preset) in older
-    }
+def older_keys(selection: Selection, store: Store, only: str | None) -> set[str]:
+    """Cells without a record of their own for which an older source, protocol or data left one: with `stale` any, with `failed` one that
+    is not ok and that no later one follows, with anything else none is looked for."""
+    if only not in ("stale", "failed"):
+        return set()
+    records = sorted(store.records(), key=lambda record: record["finished"])
+    newest: dict[tuple, str] = {_identity(record): record["status"] for record in records}
+    found = {cell.key: newest.get(_identity_of(cell)) for cell in selection.cells if cell.key not in selection.status}
+    return {key for key, status in found.items() if status is not None and (only == "stale" or status != "ok")}
+
+
+def _identity_of(cell: CellSpec) -> tuple:
+    data = cell.fit.data
+    return (cell.fit.method, cell.row, cell.dataset, data.label_fraction, cell.corruption, cell.severity, data.seed, cell.preset)
 
 
 def _identity(record: dict[str, Any]) -> tuple:

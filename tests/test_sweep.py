@@ -9,8 +9,11 @@ import subprocess
 import time
 
 import pytest
+from handmade import write
 from planted import DEADLY, PLAIN, SLOW, TAUGHT, UNLUCKY, bench, catalogue, command, environment, plant
 
+from bench.run import Selection, older_keys
+from bench.spec import CellSpec, DataSpec, FitSpec
 from bench.store import FIELDS, Store
 
 VOLATILE = {"attempt", "fit_seconds", "eval_seconds", "images_per_second", "peak_rss_mb", "started", "finished", "launcher", "reason"}
@@ -288,8 +291,20 @@ def test_only_missing_and_failed_and_stale_choose_their_cells(place):
     assert "3 cells, 1 to do" in run(place, *base, "--only", "failed", "--dry-run").stdout
     plant(place / "plugins", unlucky=UNLUCKY.replace("shift: float = 0.0", "shift: float = 1.0"))
     assert "3 cells, 3 to do" in run(place, *base, "--only", "stale", "--dry-run").stdout
+    assert "3 cells, 1 to do" in run(place, *base, "--only", "failed", "--dry-run").stdout  # seed 3, whose fault the edit may have mended
     plant(place / "plugins", unlucky=UNLUCKY.replace("three is unlucky", "three is unlucky"))
     assert "3 cells, 0 to do" in run(place, *base, "--only", "stale", "--dry-run").stdout
+
+
+def test_what_failed_of_an_older_source_and_was_mended_since_counts_as_stale_alone(tmp_path):
+    store = Store(tmp_path)
+    cells = [CellSpec(FitSpec("plain", {}, DataSpec("darn", "synthetic", "h", 8, 1.0, 1.0, seed), "new"), "", "tiny") for seed in (0, 1, 2)]
+    for seed, status, finished in ((0, "failed", 1.0), (0, "ok", 2.0), (1, "ok", 1.0), (1, "killed", 2.0)):
+        write(store, "plain", seed=seed, status=status, finished=finished)
+    selection = Selection(cells, {}, {}, {})
+    assert older_keys(selection, store, "failed") == {cells[1].key}
+    assert older_keys(selection, store, "stale") == {cells[0].key, cells[1].key}
+    assert older_keys(selection, store, "missing") == set()
 
 
 def test_the_last_line_names_the_store_however_it_was_typed(place):
