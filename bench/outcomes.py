@@ -82,13 +82,16 @@ def write_record(store: Store, cell: CellSpec, settings: Settings, start: Start,
 def _blank_record(cell: CellSpec, settings: Settings, start: Start) -> Record:
     """Every field of a record, those that are only known after success as None."""
     fit, data = cell.fit, cell.fit.data
-    constants = registry.entry("methods", fit.method).constants
+    try:
+        paper = registry.entry("methods", fit.method).constants.get("PAPER", "")
+    except registry.UnknownNameError:  # its file has gone since the sweep was planned
+        paper = ""
     record: Record = {
         "schema_version": SCHEMA_VERSION,
         "key": cell.key,
         "fit_key": fit.key,
         "protocol_id": cell.protocol_id,
-        "paper": constants.get("PAPER", ""),
+        "paper": paper,
         "method": fit.method,
         "row": cell.row,
         "params": dict(fit.params),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -209,20 +210,31 @@ def _record(found: list[_Jobs], keys: list[str], settings: Settings, state: Stat
         for key in left & set(each.own):
             elements[each.own[key]].add(key)
         for element, own in elements.items():
-            stages = jobs.stages_from_json(each.lines[element])
-            cells = [cell for stage in stages for cell in stage.cells if cell.key in own]
+            cells = [cell for stage in _stages(each, element) for cell in stage.cells if cell.key in own]
             results += record_failure(Stage("evaluate", "lost", (), cells), settings, state.status, state.reason)
             left -= own
     return results
 
 
+def _stages(each: _Jobs, element: Element) -> list[Stage]:
+    """The stages of an element; none where another version of this project wrote them, which settles the submission."""
+    try:
+        return jobs.stages_from_json(each.lines[element])
+    except (TypeError, KeyError) as error:
+        if not each.submission.settled:
+            why = f"written by another version of this project ({error})"
+            print(f"{each.submission.folder}: {why}; left alone from now on", file=sys.stderr)
+            each.submission.settle()
+        return []
+
+
 def _note_pending(each: _Jobs, store: Store, attached: Attached) -> None:
-    for (array, element), line in each.lines.items():
+    for array, element in each.lines:
         if each.states.get((array, element), State("unknown")).status not in LIVE:
             continue
         job = each.submission.job_id(array)
         name = f"{job}_{element}" if each.submission.facts["arrays"][array]["elements"] > 1 else job
-        for stage in jobs.stages_from_json(line):
+        for stage in _stages(each, (array, element)):
             if stage.kind != "evaluate" and not store.has_model(stage.key) and not _has_failed(stage, each, store):
                 attached.pending[stage.key] = name
 

@@ -18,10 +18,10 @@ DATA = DataSpec("darn", "real", "h", 8, 0.25, 1.0, 3)
 ARRAY = JobArray("fit", [Bundle([], 1.0, 0.0, True)] * 3, 40, 6000, max_running=2)
 
 
-def submission_with_teacher(folder, note=True, attempt=0):
+def submission_with_teacher(folder, note=True, attempt=0, method="mtss"):
     """Two arrays on disk: a teacher, and the fit that needs it; with note their jobs are 5 and 6. attempt: on record by then."""
-    cell = CellSpec(FitSpec("mtss", {}, DATA, "s"), "", "tiny")
-    teacher = Stage("teacher", "t", (), [], [cell], teacher=TeacherSpec("mtss", "color", {}, DATA, "s"))
+    cell = CellSpec(FitSpec(method, {}, DATA, "s"), "", "tiny")
+    teacher = Stage("teacher", "t", (), [], [cell], teacher=TeacherSpec(method, "color", {}, DATA, "s"))
     arrays = [
         JobArray(stage.kind, [Bundle([stage], 1.0, 0.0, True)], 10, 1000)
         for stage in (teacher, Stage("fit", cell.fit.key, ("t",), [cell], fit=cell.fit))
@@ -131,6 +131,31 @@ def test_a_cell_whose_teacher_was_lost_says_so(tmp_path, monkeypatch):
     record = status.Store(tmp_path).read(cell.key)
     assert (record["status"], record["reason"]) == ("killed", "skipped: teacher failed (mtss:color: the job died of SIGKILL on n1)")
     assert jobs.submissions(tmp_path)[0].settled
+
+
+def test_a_method_that_has_gone_since_keeps_nobody_from_submitting(tmp_path, monkeypatch):
+    _, cell = submission_with_teacher(tmp_path, method="vanished")
+    rows = {"5": {0: status.queue.Row("CANCELLED by 0")}, "6": {0: status.queue.Row("CANCELLED", reason="Dependency")}}
+    monkeypatch.setattr(status.queue, "accounting", lambda ids: rows)
+    monkeypatch.setattr(status.queue, "live", lambda: {})
+    assert status.attach(tmp_path, Settings(str(tmp_path), "d", "c", launcher="slurm")).recorded == 1
+    record = status.Store(tmp_path).read(cell.key)
+    assert (record["method"], record["paper"], record["status"]) == ("vanished", "", "interrupted")
+
+
+@pytest.mark.parametrize("live", [{}, {"5": {0: State("running")}, "6": {0: State("queued")}}])
+def test_a_submission_that_another_version_wrote_is_settled_with_one_line(tmp_path, monkeypatch, capsys, live):
+    submission, cell = submission_with_teacher(tmp_path)
+    for path in submission.folder.glob("array-*.jsonl"):
+        path.write_text(path.read_text().replace('"source_hash":', '"source_sha":'))
+    rows = {"5": {0: status.queue.Row("FAILED", "9:0", nodes="n1")}, "6": {0: status.queue.Row("CANCELLED", reason="Dependency")}}
+    monkeypatch.setattr(status.queue, "accounting", lambda ids: rows)
+    monkeypatch.setattr(status.queue, "live", lambda: live)
+    assert status.attach(tmp_path, Settings(str(tmp_path), "d", "c", launcher="slurm")).recorded == 0
+    assert submission.settled
+    assert status.Store(tmp_path).read(cell.key) is None
+    [said] = capsys.readouterr().err.splitlines()
+    assert f"{submission.folder}: written by another version of this project (" in said
 
 
 def test_a_live_fit_is_waited_for_and_a_job_that_nobody_noted_is_adopted(tmp_path, monkeypatch):
