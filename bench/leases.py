@@ -78,12 +78,18 @@ class _Lease:
         try:
             os.link(mine, self.path)
         except FileExistsError:
-            return False
+            return self._is_linked(mine)
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
             return self._create()
         return True
+
+    def _is_linked(self, mine: Path) -> bool:
+        """Whether the lease is this very file: over NFS a link whose first answer was lost is asked for again, and is there by then."""
+        with suppress(OSError):
+            return os.path.samefile(mine, self.path)
+        return False
 
     def _create(self) -> bool:
         try:

@@ -3,6 +3,7 @@
 import errno
 import json
 import multiprocessing
+import os
 import threading
 import time
 
@@ -44,6 +45,21 @@ def another():
     for process in started:
         process.kill()
         process.join()
+
+
+def test_a_link_whose_answer_was_lost_is_held_at_once(tmp_path, monkeypatch):
+    link = os.link
+
+    def answer_lost(source, target):
+        link(source, target)
+        raise FileExistsError(errno.EEXIST, "File exists")
+
+    monkeypatch.setattr(leases.os, "link", answer_lost)
+    path = tmp_path / "stage.json"
+    monkeypatch.setattr(leases.time, "sleep", lambda _: pytest.fail("it waits for itself"))
+    with leases.hold(path, owner="9_1", rank=0, seconds=0.4):
+        assert json.loads(path.read_text())["owner"] == "9_1"
+    assert not path.exists()
 
 
 def test_a_lease_is_there_while_it_is_held_and_gone_afterwards(tmp_path):
