@@ -32,6 +32,7 @@ _COMPLETE = "complete.json"  # written last into a model's folder: without it th
 _WEIGHTS = "model.safetensors"
 MODEL_FILES = (_WEIGHTS, _COMPLETE)  # in the order in which they are written
 
+_NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,8 @@ class Store:
         return self.root / "models" / key
 
     def has_model(self, key: str) -> bool:
-        """Whether there is a model with its marker. One that has lost bytes since is set aside and counts as none."""
+        """Whether there is a model with its marker. One that has lost bytes since is set aside and counts as none. Raises StoreError where
+        that cannot be read."""
         folder = self.model_path(key)
         if not (folder / _COMPLETE).is_file():
             return False
@@ -134,7 +136,8 @@ class Store:
     def model_facts(self, key: str) -> dict[str, Any]:
         """What save_model was told beside the weights. Raises StoreError where that is damaged (the model then counts as incomplete)."""
         path = self.model_path(key) / _COMPLETE
-        facts = _parse(path.read_bytes())
+        with _reading(path):
+            facts = _parse(path.read_bytes())
         if not isinstance(facts, dict):
             path.unlink(missing_ok=True)
             raise StoreError(f"{path}: damaged; run again to rebuild the model")
@@ -149,7 +152,8 @@ class Store:
         write_whole(folder / _COMPLETE, _json(facts))
 
     def load_model(self, key: str) -> dict[str, Tensor]:
-        """Raises FileNotFoundError without the completion marker, StoreError where the file is damaged (it is set aside then)."""
+        """Raises FileNotFoundError without the completion marker, StoreError where the file is damaged (it is set aside then) or cannot be
+        read."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -157,7 +161,8 @@ class Store:
         if not (folder / _COMPLETE).is_file():
             raise FileNotFoundError(f"{folder}: no complete model")
         try:
-            return load_file(folder / _WEIGHTS)
+            with _opening(folder / _WEIGHTS):
+                return load_file(folder / _WEIGHTS)
         except (SafetensorError, FileNotFoundError) as error:
             raise StoreError(f"{folder / _WEIGHTS}: damaged ({error}); {self._discard_model(key)}; run again to rebuild it") from error
 
@@ -170,17 +175,18 @@ class Store:
         return arrays_path(kind, key)
 
     def load_arrays(self, relative: str) -> dict[str, np.ndarray]:
-        """What save_arrays wrote, with the counts of an evaluation. Raises StoreError where the file is damaged (it is set aside then) or
-        not there."""
+        """What save_arrays wrote, with the counts of an evaluation. Raises StoreError where the file is damaged (it is set aside then), not
+        there or cannot be read."""
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         path = self.root / relative
         try:
-            found: dict[str, np.ndarray] = load_file(path)
+            with _opening(path):
+                found: dict[str, np.ndarray] = load_file(path)
         except FileNotFoundError as error:
             raise StoreError(f"{path}: lost; type the run command again to rebuild it") from error
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, *_NO_FILE) as error:
             raise StoreError(f"{path}: damaged ({error}); {_set_aside(path)}; type the run command again to rebuild it") from error
         if not _counts_fit(found):
             expected = "hits and num_predictions (N, T, K) and num_positives (N, T) expected"
@@ -224,10 +230,12 @@ class Store:
         if not self.has_split(data_hash, split):
             raise FileNotFoundError(f"{path}: not there; type the run command again to rebuild it")
         try:
-            with safe_open(path, framework="numpy") as file:
+            with _opening(path), safe_open(path, framework="numpy") as file:
                 types = json.loads(file.metadata()["schema"])
                 schema = Schema(tuple(AttributeType(each["name"], tuple(each["classes"]), each["exclusive"]) for each in types))
                 packed = {kind.name: file.get_tensor(kind.name) for kind in schema}
+        except StoreError:
+            raise
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise StoreError(f"{path}: damaged ({error}); {_set_aside(path)}; type the run command again to rebuild it") from error
         counts = {kind.name: len(kind.classes) for kind in schema}
@@ -256,11 +264,10 @@ def read_record(path: Path) -> Record | None:
     """The record in a file, in today's form; None where there is no file. Raises DamagedRecordError where it holds something else,
     StoreError where it cannot be read or a later harness wrote it."""
     try:
-        record = _parse(path.read_bytes())
+        with _reading(path):
+            record = _parse(path.read_bytes())
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
     if not isinstance(record, dict) or record.get("key") != path.stem:
         raise DamagedRecordError("is no record of this name")
     try:
@@ -309,15 +316,40 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a file of safetensors is as long as its head says: 20 us, where reading it takes as long as it is large."""
+    """Whether a file of safetensors is as long as its head says: 20 us, where reading it takes as long as it is large. Raises StoreError
+    where it cannot be read, which is no damage."""
     try:
-        with open(path, "rb") as file:
-            head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        with _reading(path), open(path, "rb") as file:
+            size, length = os.fstat(file.fileno()).st_size, int.from_bytes(file.read(8), "little")
+            if length > size:
+                return False
+            head = json.loads(file.read(length))
             ends = [entry["data_offsets"][1] for name, entry in head.items() if name != "__metadata__"]
-            expected = file.tell() + max(ends, default=0)
-            return os.fstat(file.fileno()).st_size == expected
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError):
+            return bool(size == file.tell() + max(ends, default=0))
+    except StoreError:
+        raise
+    except (*_NO_FILE, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns the errors of a disk or a system that gives no answer for now into StoreError; those of _NO_FILE go through."""
+    try:
+        yield
+    except _NO_FILE:
+        raise
+    except (OSError, MemoryError) as error:
+        raise StoreError(f"{path}: cannot be read: {getattr(error, 'strerror', '') or str(error) or 'out of memory'}") from error
+
+
+@contextmanager
+def _opening(path: Path) -> Iterator[None]:
+    """_reading for safetensors, which says of whatever it cannot open that it is not there."""
+    with _reading(path):
+        with open(path, "rb"):
+            pass
+        yield
 
 
 def _set_aside(path: Path) -> str:

@@ -1,12 +1,15 @@
 """Records appear whole or not at all; models count only with their marker."""
 
+import errno
 import json
 
+import numpy as np
 import pytest
 import torch
 from handmade import record
 
-from bench.store import Store, replacing, upgrade
+from bench import clean
+from bench.store import Store, StoreError, replacing, upgrade
 
 KEY = "ab" + "0" * 62
 
@@ -97,9 +100,34 @@ def test_a_truncated_model_is_named_and_loses_its_marker(store):
     assert not store.has_model(KEY)
 
 
-def test_arrays_read_back(store):
-    import numpy as np
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), OSError(errno.ESTALE, "Stale file handle"), MemoryError()])
+def test_what_cannot_be_read_for_now_is_not_damaged(store, monkeypatch, error):
+    """Nothing is set aside or loses its marker, and each says so in one line."""
+    counts = {"hits": np.ones((4, 2, 3), np.uint8), "num_predictions": np.ones((4, 2, 3), np.uint8), "num_positives": np.ones((4, 2))}
+    relative = store.save_arrays("predictions", KEY, counts)
+    store.save_model(KEY, {"w": torch.zeros(2)}, {})
+    store.write(record(KEY, predictions_path=relative))
+    found = store.read(KEY)
 
+    def refuse(*_, **__):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.store.open", refuse, raising=False)
+        for read in (
+            lambda: store.has_model(KEY),
+            lambda: store.load_model(KEY),
+            lambda: store.has_figures(found),
+            lambda: store.load_arrays(relative),
+            lambda: list(clean.waste(store, failed=False, stale=False, models=True, older_than=0.0)),
+        ):
+            with pytest.raises(StoreError, match=rf"{KEY}\S*: cannot be read: (Input/output error|Stale file handle|out of memory)$"):
+                read()
+    assert store.has_model(KEY)
+    assert store.has_figures(found)
+
+
+def test_arrays_read_back(store):
     counts = {"hits": np.ones((4, 2, 3), np.uint8), "num_predictions": np.ones((4, 2, 3), np.uint8), "num_positives": np.ones((4, 2))}
     relative = store.save_arrays("predictions", KEY, {**counts, "extra": np.eye(3, dtype=np.uint8)})
     assert relative == f"predictions/ab/{KEY}.safetensors"
