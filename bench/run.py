@@ -232,6 +232,10 @@ def check_dataset_name(name: str) -> None:
     kind, _, path = name.partition(":")
     if kind == "folder" and not path:
         raise UsageError("folder needs a path: folder:/path/to/catalogue")
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # no record could hold it
+        raise UsageError(f"{name!r} is not UTF-8; rename it or give it a link with another name") from None
     registry.entry("datasets", "folder" if kind == "folder" else name)
 
 

@@ -8,7 +8,7 @@ import pytest
 import sound
 from PIL import Image
 
-from bench.cli import FAILED, main
+from bench.cli import FAILED, USAGE, main
 from bench.protocol import BadDataError, DataOptions
 from datasets._files import ImageFiles
 from datasets._open import check, describe, open_dataset
@@ -123,3 +123,13 @@ def test_pictures_of_a_catalogue_that_lie_elsewhere_are_refused_by_name(tmp_path
         open_dataset(f"folder:{root}", options).examples("train", image_size=8)
     assert main(["doctor", f"folder:{root}", "--cache", str(tmp_path / "cache")]) == FAILED
     assert LINK in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["run", "--dry-run", "--datasets"], ["doctor"], ["data", "show"]], ids=lambda words: words[0])
+def test_a_path_that_is_not_utf_8_is_refused_before_anything_is_read(tmp_path, words, capsys):
+    """No record could hold the name of its data set."""
+    folder = os.fsdecode(os.fsencode(tmp_path / "caf") + b"\xe9")
+    shutil.move(sound.write(tmp_path / "photos", sound.SOUND["folder"]), folder)
+    assert main([*words, f"folder:{folder}", "--cache", str(tmp_path / "cache")]) == USAGE
+    assert f"{'folder:' + folder!r} is not UTF-8; rename it or give it a link with another name\n" in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
