@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from bench.store import StoreError, UnwritableError
 
     try:
+        _expand(options)
         if "store" in options:
             check_store(options.store)
         code: int = module.command(options)
@@ -46,6 +47,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     return code
+
+
+def _expand(options: argparse.Namespace) -> None:
+    """Puts the home folder for ~ in every path: a shell does so in `--store ~/x` only, not in `--store=~/x` or a variable. Raises
+    UsageError."""
+    from bench.places import expanded
+
+    for name, value in list(vars(options).items()):
+        if isinstance(value, Path):
+            setattr(options, name, expanded(value))
+        elif isinstance(value, list):
+            setattr(options, name, [expanded(each) if isinstance(each, Path) else each for each in value])
 
 
 def is_typed(options: argparse.Namespace, word: str) -> bool:

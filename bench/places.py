@@ -8,6 +8,14 @@ from pathlib import Path
 from bench.spec import UsageError
 
 
+def expanded(path: Path) -> Path:
+    """The path with the home folder for a leading ~ or ~user. Raises UsageError where there is no such user."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise UsageError(f"{path}: no home folder of {path.parts[0]!r}; ./{path} is a path of that name") from None
+
+
 def check_store(path: Path) -> None:
     """A store's folder, which may be absent. Raises UsageError where a file is in its place, in its way, or in that of its records."""
     _check("--store", path, path / "records", "the folder of a store")

@@ -72,9 +72,12 @@ def load(name: str) -> Profile:
     """A profile from a path, or one of slurm/profiles by its name; the defaults where the name is empty. Raises UsageError."""
     if not name:
         return Profile()
-    path = Path(name)
     if "\0" in name:
         raise UsageError(f"profile {name!r} holds a zero byte; a path expected")
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:
+        raise UsageError(f"profile {name!r}: no such user; a path to a TOML file expected") from None
     if not path.suffix and not path.exists():
         path = PROFILES / f"{name}.toml"
     try:

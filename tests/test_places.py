@@ -68,3 +68,18 @@ def test_a_file_among_the_folders_of_records_is_passed_over(tmp_path, capsys):
     write(store, "good")
     (store.root / "records" / "zz").write_text("")
     assert main(["report", "--store", str(store.root), "--out", str(tmp_path / "out")]) == 0
+
+
+def test_paths_may_begin_with_the_home_folder_however_they_are_typed(tmp_path, monkeypatch, capsys):
+    """A shell leaves --store=~/x and a variable's ~ as they are."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("one", "two")):
+        write(Store(tmp_path / name), "naver", seed=seed)
+    assert main(["merge", "~/one", "~/two", "--store=~/joined"]) == 0
+    monkeypatch.setenv("BENCH_STORE", "~/joined")
+    assert main(["clean"]) == 0
+    assert f"nothing to delete in {tmp_path / 'joined'}" in capsys.readouterr().out
+    assert "~nobody-here/x: no home folder of '~nobody-here'" in refused(["clean", "--store", "~nobody-here/x"], capsys)
+    assert main(["check", "--metrics", "--baseline=~/two"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["joined", "one", "two"]

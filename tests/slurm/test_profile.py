@@ -26,6 +26,14 @@ def test_the_examples_load_by_name_and_by_path(name, gpus, workers):
     assert limits.bundle_seconds == 60 * found.bundle_minutes
 
 
+def test_a_path_may_begin_with_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path, "workers = 3\n")
+    assert load("~/p.toml").workers == 3
+    with pytest.raises(UsageError, match=r"'~nobody-here/p\.toml': no such user; a path to a TOML file expected"):
+        load("~nobody-here/p.toml")
+
+
 def test_there_are_three_examples_and_defaults():
     assert sorted(path.stem for path in PROFILES.glob("*.toml")) == ["a100-node", "cpu-only", "single-gpu"]
     assert load("") == Profile()
