@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _POLL_SECONDS, _QUEUE_SECONDS = 0.5, 5.0
+_LATE_SECONDS = 65.0  # after so long a client of NFS sees what another machine has written
 
 
 def command(options: argparse.Namespace, settings: Settings, store: Store, selection: Selection) -> int:
@@ -169,7 +170,7 @@ class _Watch:
 
 
 def _follow(slurm: Any, watch: _Watch) -> None:
-    """Tells of cells as their records appear, until none is queued or running any more."""
+    """Tells of cells as their records appear, until none is queued or running any more, nor may be seen late."""
     idle, asked = 0, time.monotonic()
     while watch.left and idle < 2:
         began = time.monotonic()
@@ -178,6 +179,13 @@ def _follow(slurm: Any, watch: _Watch) -> None:
             busy, asked = _ask(partial(slurm.look, watch.store.root), watch), began
             idle = 0 if busy is None or any(key in busy for key in watch.left) else idle + 1
         time.sleep(max(_POLL_SECONDS, 5 * (time.monotonic() - began)))
+    deadline = time.monotonic() + _LATE_SECONDS
+    while watch.left:
+        watch.store.look_again(watch.left)
+        watch.tell_news()
+        if time.monotonic() > deadline or not slurm.ended_well(watch.store.root, watch.left):
+            return
+        time.sleep(_QUEUE_SECONDS)
 
 
 def _ask(question: Callable[[], T], watch: _Watch) -> T | None:

@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,12 @@ class Store:
         """The record of a key; None where there is none. A damaged one is named, set aside as *.damaged and counts as none. Raises
         StoreError for one that a later harness wrote."""
         return self._load(self.record_path(key))
+
+    def look_again(self, keys: Iterable[str]) -> None:
+        """Lists the folders of these records: a client of NFS believes for up to a minute that a file is not there, unless it does."""
+        for folder in (self.root / "records", *sorted({self.record_path(key).parent for key in keys})):
+            with suppress(OSError):
+                os.listdir(folder)
 
     def write(self, record: Record) -> None:
         """Writes a record in place of any earlier one of its key. Raises ValueError where a field is missing or unknown."""

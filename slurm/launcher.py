@@ -17,7 +17,7 @@ from bench.stages import Settings, Stage
 from slurm import jobs, queue, status, worker
 from slurm.profile import Profile, load
 
-__all__ = ["PartlySubmittedError", "Profile", "attach", "likely_array_size", "load", "look", "plan", "submit", "submitting"]
+__all__ = ["PartlySubmittedError", "Profile", "attach", "ended_well", "likely_array_size", "load", "look", "plan", "submit", "submitting"]
 _LOCK_SECONDS, _GLANCE_SECONDS = 30.0, 3.0
 MAX_ARRAY_SIZE = 1001  # where there is no controller to ask
 
@@ -26,7 +26,7 @@ class PartlySubmittedError(RuntimeError):
     """Slurm took some arrays of a sweep and refused the next one."""
 
 
-attach, look = status.attach, status.look
+attach, ended_well, look = status.attach, status.ended_well, status.look
 
 
 def plan(

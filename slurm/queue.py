@@ -30,6 +30,9 @@ class State(NamedTuple):
     reason: str = ""
 
 
+ENDED_WELL = State("unknown", "the job ended well and left no record")
+
+
 @dataclass
 class Row:
     """What accounting knows of one element of an array: the job's own line, and the most memory that a step of it took, in bytes."""
@@ -126,7 +129,7 @@ def judge(row: Row | None) -> State:
     if word == "FAILED":
         return _failed(row)
     if word == "COMPLETED":
-        return State("unknown", "the job ended well and left no record")
+        return ENDED_WELL
     return State("unknown", f"Slurm says {row.state!r}")
 
 

@@ -71,6 +71,11 @@ def cell_states(root: Path, keys: Iterable[str]) -> dict[str, State]:
     return _states(Store(root), [each for each in _read(root) if not wanted.isdisjoint(each.own)], None, wanted)
 
 
+def ended_well(root: Path, keys: Iterable[str]) -> set[str]:
+    """Those cells without a record whose jobs accounting calls completed: their records may be there already and not yet be seen."""
+    return {key for key, state in cell_states(root, keys).items() if state == queue.ENDED_WELL}
+
+
 def look(root: Path) -> dict[str, State]:
     """The cells that are queued or running, as the queue says; nothing is written. Raises queue.QueueError where it cannot be asked."""
     found = _read(root)
@@ -104,10 +109,12 @@ def attach(root: Path, settings: Settings) -> Attached:
         _adopt(each.submission, live)
     states = _states(store, found, live)
     attached = Attached({key: state for key, state in states.items() if state.status in LIVE})
+    gone, latest = [key for key, state in states.items() if state.status not in (*LIVE, "unknown")], _latest(found)
+    store.look_again(gone)
     lost: dict[State, list[str]] = defaultdict(list)
-    for key, state in states.items():
-        if state.status not in (*LIVE, "unknown"):
-            lost[state].append(key)
+    for key in gone:
+        if _is_missing(store, key, latest[key]):
+            lost[states[key]].append(key)
     for state, keys in lost.items():
         attached.recorded += len(_record(found, keys, settings, state))
     for each in found:
@@ -146,16 +153,21 @@ def _states(
     store: Store, found: list[_Jobs], live: Mapping[str, Mapping[int, State]] | None, wanted: set[str] | None = None
 ) -> dict[str, State]:
     """The state of each cell without a record of the last submission that holds it."""
-    latest: dict[str, _Jobs] = {}
-    for each in found:
-        latest |= dict.fromkeys(each.own, each)
-    missing: dict[str, _Jobs] = {}
-    for key in latest if wanted is None else wanted & set(latest):
-        record = store.read(key)
-        if record is None or (record["status"] != "ok" and not latest[key].has_news(record)):
-            missing[key] = latest[key]
+    latest = _latest(found)
+    keys = latest if wanted is None else wanted & set(latest)
+    missing = {key: latest[key] for key in keys if _is_missing(store, key, latest[key])}
     _ask(list({id(each): each for each in (missing.values() if live is None else found)}.values()), live)
     return {key: _cell_state(key, each) for key, each in missing.items()}
+
+
+def _latest(found: list[_Jobs]) -> dict[str, _Jobs]:
+    """Cell -> the last submission that holds it."""
+    return {key: each for each in found for key in each.own}
+
+
+def _is_missing(store: Store, key: str, each: _Jobs) -> bool:
+    record = store.read(key)
+    return record is None or (record["status"] != "ok" and not each.has_news(record))
 
 
 def _ask(found: list[_Jobs], live: Mapping[str, Mapping[int, State]] | None) -> str:

@@ -27,7 +27,7 @@ def asked(*answers):
             raise answer
         return answer() if callable(answer) else answer
 
-    return SimpleNamespace(look=look, left=left)
+    return SimpleNamespace(look=look, left=left, ended_well=lambda root, keys: set())
 
 
 def watch(store, records, attempts=None):
@@ -60,6 +60,32 @@ def test_watching_ends_when_nothing_is_queued_and_knows_older_records(tmp_path):
     store.write({**record, "attempt": 3})
     seen.tell_news()
     assert [(each.key, each.status) for each in told] == [(record["key"], "failed")]
+
+
+def test_a_record_that_is_seen_late_is_waited_for_where_its_job_ended_well(tmp_path, monkeypatch):
+    """As over NFS, where a minute may pass; not where the job died, and not for ever."""
+    store = Store(tmp_path)
+    record, other = write(store, "naver"), write(store, "mtss")
+    for each in (record, other):
+        store.record_path(each["key"]).unlink()
+    seen, _, told = watch(store, [record, other])
+    asked_of, slurm = [], asked({}, {})
+
+    def ended_well(root, keys):
+        asked_of.append(set(keys))
+        if len(asked_of) == 3:
+            store.write(record)
+        return set(keys) & {record["key"]}
+
+    slurm.ended_well = ended_well
+    cluster._follow(slurm, seen)
+    assert ([each.key for each in told], list(seen.left)) == ([record["key"]], [other["key"]])
+    assert len(asked_of) == 4
+    monkeypatch.setattr(cluster, "_LATE_SECONDS", 0.0)
+    slurm = asked({}, {})
+    slurm.ended_well = lambda root, keys: set(keys)
+    cluster._follow(slurm, seen)
+    assert list(seen.left) == [other["key"]]
 
 
 def test_a_limit_on_running_jobs_that_cannot_be_kept_is_said():

@@ -1,5 +1,6 @@
 """What Slurm is asked for, and which array waits for what."""
 
+import os
 import signal
 import time
 
@@ -131,6 +132,37 @@ def test_a_cell_whose_teacher_was_lost_says_so(tmp_path, monkeypatch):
     record = status.Store(tmp_path).read(cell.key)
     assert (record["status"], record["reason"]) == ("killed", "skipped: teacher failed (mtss:color: the job died of SIGKILL on n1)")
     assert jobs.submissions(tmp_path)[0].settled
+
+
+def test_a_record_that_is_not_seen_until_its_folder_is_listed_is_not_lost(tmp_path, monkeypatch):
+    """A client of NFS may say for a while that a new file is not there."""
+    _, cell = submission_with_teacher(tmp_path)
+    settings = Settings(str(tmp_path), "d", "c", launcher="slurm")
+    record_failure(Stage("evaluate", "e", (), [cell]), settings, "failed", "boom")
+    path = status.Store(tmp_path).record_path(cell.key)
+    path.rename(tmp_path / "hidden")
+    listdir = os.listdir
+
+    def listed(folder):
+        if folder == path.parent and not path.exists():
+            (tmp_path / "hidden").rename(path)
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", listed)
+    rows = {"5": {0: status.queue.Row("COMPLETED")}, "6": {0: status.queue.Row("CANCELLED by 0")}}
+    monkeypatch.setattr(status.queue, "accounting", lambda ids: rows)
+    monkeypatch.setattr(status.queue, "live", lambda: {})
+    assert status.attach(tmp_path, settings).recorded == 0
+    assert status.Store(tmp_path).read(cell.key)["reason"] == "boom"
+
+
+def test_a_cell_whose_job_ended_well_and_that_has_no_record_may_be_seen_late(tmp_path, monkeypatch):
+    _, cell = submission_with_teacher(tmp_path)
+    rows = {"5": {0: status.queue.Row("COMPLETED")}, "6": {0: status.queue.Row("COMPLETED")}}
+    monkeypatch.setattr(status.queue, "accounting", lambda ids: rows)
+    assert launcher.ended_well(tmp_path, [cell.key]) == {cell.key}
+    rows["5"] = {0: status.queue.Row("FAILED", "9:0", nodes="n1")}
+    assert launcher.ended_well(tmp_path, [cell.key]) == set()
 
 
 def test_a_method_that_has_gone_since_keeps_nobody_from_submitting(tmp_path, monkeypatch):
