@@ -10,6 +10,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,7 @@ class Store:
 
     def records(self) -> Iterator[Record]:
         """All records that can be read, in the order of their keys."""
-        for path in sorted((self.root / "records").glob("??/*.json")):
+        for path in self._record_paths():
             record = self._load(path)
             if record is not None:
                 yield record
@@ -87,7 +88,7 @@ class Store:
         """All records by key, and what is wrong with those that cannot be used: one text each. Nothing is set aside or changed."""
         found: dict[str, Record] = {}
         faults: list[str] = []
-        for path in sorted((self.root / "records").glob("??/*.json")):
+        for path in self._record_paths():
             try:
                 record = read_record(path)
             except DamagedRecordError as error:
@@ -99,6 +100,20 @@ class Store:
             if record is not None:
                 found[path.stem] = record
         return found, faults
+
+    def _record_paths(self) -> list[Path]:
+        """The files of all records, in the order of their keys. Folders that this user may not read are counted in one line."""
+        found, num_refused = [], 0
+        for folder in sorted((self.root / "records").glob("??")):
+            try:
+                found += sorted(folder / name for name in os.listdir(folder) if name.endswith(".json"))
+            except PermissionError:
+                num_refused += 1
+            except _NO_FILE:
+                continue
+        if num_refused:
+            _tell_refused(self.root / "records", num_refused)
+        return found
 
     def _load(self, path: Path) -> Record | None:
         try:
@@ -260,6 +275,12 @@ class Store:
 def arrays_path(kind: str, key: str) -> str:
     """Where save_arrays puts a key's arrays, relative to the store."""
     return f"{kind}/{key[:2]}/{key}.safetensors"
+
+
+@cache
+def _tell_refused(folder: Path, count: int) -> None:
+    """Says so once a process."""
+    logger.warning(f"{folder}: {count} of its folders may not be read by this user; the records in them are left out")
 
 
 class DamagedRecordError(StoreError):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.bundles import JobArray
-from bench.spec import CellSpec, DataSpec, FitSpec, TeacherSpec
+from bench.spec import CellSpec, DataSpec, FitSpec, TeacherSpec, UsageError
 from bench.stages import Settings, Stage
 from bench.store import write_whole
 
@@ -83,8 +83,7 @@ def create(
 ) -> Submission:
     """Writes the job files of a submission, and nothing is submitted yet. attempts: cell key -> attempt on record by now."""
     root = store / "slurm"
-    root.mkdir(parents=True, exist_ok=True)
-    root.chmod(0o700)
+    make_private(root)
     folder = root / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     folder.mkdir(mode=0o700)
     (folder / "logs").mkdir(mode=0o700)
@@ -95,6 +94,16 @@ def create(
     found = {"settings": asdict(settings), "written": time.time(), "arrays": summary, **facts}
     _private(folder / "submission.json", json.dumps(found, indent=1))
     return Submission(folder, found)
+
+
+def make_private(folder: Path) -> None:
+    """Makes a folder that only its user can read. Raises UsageError where it is there and is another user's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.chmod(0o700)
+    except PermissionError:
+        mend = "take a --store of your own, and join the two with python -m bench merge"
+        raise UsageError(f"{folder} is another user's, who alone submits from this store; {mend}") from None
 
 
 def read(folder: Path) -> Submission:

@@ -47,10 +47,10 @@ def likely_array_size() -> int:
 
 @contextmanager
 def submitting(store: Path) -> Iterator[None]:
-    """Keeps a second command from submitting the same cells in the block; it waits for its turn."""
+    """Keeps a second command from submitting the same cells in the block; it waits for its turn. Raises UsageError where another user
+    submits from this store."""
     path = store / "slurm" / "submit.lease"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.parent.chmod(0o700)
+    jobs.make_private(path.parent)
     with leases.hold(path, owner="driver", rank=0, seconds=_LOCK_SECONDS):
         yield
 
@@ -131,7 +131,6 @@ def parameters(name: str, array: JobArray, profile: Profile, needs: str = "", ho
 def _setup() -> list[str]:
     root = worker.code_facts()["root"]
     return [
-        "umask 077",
         f"export PYTHONPATH={shlex.quote(root)}${{PYTHONPATH:+:$PYTHONPATH}}",
         "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK",  # since Slurm 22.05 srun takes one core otherwise
     ]

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -51,6 +52,22 @@ def test_a_damaged_record_is_set_aside_and_counts_as_none(store, text):
     assert not path.exists()
     assert path.with_suffix(".damaged").read_text() == text
     assert list(store.records()) == []
+
+
+def test_folders_that_may_not_be_read_are_counted_in_one_line(store, monkeypatch, caplog):
+    for key in (KEY, "cd" + KEY[2:], "ef" + KEY[2:]):
+        store.write(record(key))
+    listdir = os.listdir
+
+    def private(folder):
+        if folder.name in ("ab", "ef"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", private)
+    assert [each["key"] for each in store.records()] == ["cd" + KEY[2:]]
+    assert list(store.survey()[0]) == ["cd" + KEY[2:]]
+    assert caplog.messages == [f"{store.root / 'records'}: 2 of its folders may not be read by this user; the records in them are left out"]
 
 
 def test_a_record_from_the_future_is_named():

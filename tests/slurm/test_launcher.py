@@ -1,7 +1,9 @@
 """What Slurm is asked for, and which array waits for what."""
 
+import errno
 import os
 import signal
+import stat
 import time
 
 import pytest
@@ -9,7 +11,7 @@ from planted import PLAIN, catalogue, plant
 
 from bench import registry, stopping
 from bench.bundles import Bundle, JobArray
-from bench.spec import CellSpec, DataSpec, FitSpec, TeacherSpec
+from bench.spec import CellSpec, DataSpec, FitSpec, TeacherSpec, UsageError
 from bench.stages import Settings, Stage, open_dataset, record_failure
 from slurm import jobs, launcher, status, worker
 from slurm.profile import Profile
@@ -54,7 +56,7 @@ def test_the_words_of_an_array_are_those_that_submitit_knows(tmp_path, monkeypat
     text = executor._make_submission_file_text("run", "0")
     for line in ("--time=40", "--mem=6000M", "--dependency=afterok:7", "--kill-on-invalid-dep=yes", "--signal=USR2@120", "--exclude=n1"):
         assert f"#SBATCH {line}\n" in text
-    assert "\numask 077\n" in text
+    assert "umask" not in text  # what jobs write beside the job folders is as open as the user wants it
     assert "\necho hi\n" in text
 
 
@@ -132,6 +134,25 @@ def test_a_cell_whose_teacher_was_lost_says_so(tmp_path, monkeypatch):
     record = status.Store(tmp_path).read(cell.key)
     assert (record["status"], record["reason"]) == ("killed", "skipped: teacher failed (mtss:color: the job died of SIGKILL on n1)")
     assert jobs.submissions(tmp_path)[0].settled
+
+
+def test_job_folders_are_private_whatever_the_umask_and_anothers_are_refused(tmp_path, monkeypatch):
+    before = os.umask(0o002)
+    try:
+        submission, _ = submission_with_teacher(tmp_path)
+    finally:
+        os.umask(before)
+    for folder in (tmp_path / "slurm", submission.folder, submission.folder / "logs"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((submission.folder / "submission.json").stat().st_mode) == 0o600
+
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(type(tmp_path), "chmod", refuse)
+    refused = pytest.raises(UsageError, match=r"slurm is another user's, who alone submits from this store; take a --store of your own")
+    with refused, launcher.submitting(tmp_path):
+        pass
 
 
 def test_a_record_that_is_not_seen_until_its_folder_is_listed_is_not_lost(tmp_path, monkeypatch):
