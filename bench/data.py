@@ -62,7 +62,7 @@ def _import(options: argparse.Namespace) -> int:
         advice = "; --link needs both on one file system" if options.link and not isinstance(error, FileExistsError) else ""
         raise UsageError(f"{error}{advice}") from error
     _show_problems(problems)
-    _say_ignored(annotations.ignored)
+    _say_notes(annotations.ignored, problems.notes)
     summary = registry.load_part("datasets._show").summarize(annotations) | {"left_out": problems.count, "path": str(options.out)}
     if options.json:
         print(json.dumps(summary, indent=1))
@@ -90,7 +90,7 @@ def _show(options: argparse.Namespace) -> int:
         print(json.dumps(summary, indent=1))
     else:
         print(f"{opened.name} ({opened.source}): {_text(summary)}")
-    _say_ignored(opened.annotations.ignored)
+    _say_notes(opened.annotations.ignored, opened.notes)
     if options.out:
         sheet, faults = part.contact_sheet(opened, options.split or "", options.count)
         with replacing(options.out) as path:
@@ -108,8 +108,8 @@ def _show_problems(problems: Any) -> None:
         print(f"and {problems.count - _SHOWN} more", file=sys.stderr)
 
 
-def _say_ignored(ignored: Sequence[str]) -> None:
-    for note in registry.load_part("datasets._notes").left_out(ignored):
+def _say_notes(ignored: Sequence[str], notes: Sequence[str]) -> None:
+    for note in (*registry.load_part("datasets._notes").left_out(ignored), *notes):
         print(note, file=sys.stderr)
 
 

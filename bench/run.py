@@ -123,10 +123,12 @@ def _refuse_read_only(store: Store) -> None:
 
 
 def describe(name: str, settings: Settings) -> DataFacts:
-    """Source, hash and schema of a data set; renders its stand-in where one is allowed and needed."""
+    """Source, hash and schema of a data set, whose notes are printed; renders its stand-in where one is allowed and needed."""
     info = registry.load_part("datasets._open").describe(name, settings.data_options)
     if info.source == "synthetic":
         print(f"{name}: no real files under {settings.data_root}/{name}; using a rendered stand-in (synthetic)", file=sys.stderr)
+    for note in info.notes:
+        print(f"{name}: {note}", file=sys.stderr)
     return DataFacts(info.source, info.data_hash, info.schema)
 
 

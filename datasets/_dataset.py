@@ -81,6 +81,11 @@ class OpenDataset:
         """The first of the rows left out because of their line, and the images found damaged so far."""
         return (*self._index.problems, *(next(iter(self._pixels.values())).problems if self._pixels else ()))
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What reading the lists found that a person should know and that is no fault."""
+        return self._index.notes
+
     @cached_property
     def annotations(self) -> Annotations:
         """Everything that the lists say."""

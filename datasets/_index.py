@@ -41,6 +41,7 @@ class Index:
     num_problems: int
     image_folder: str
     sample: tuple[str, ...]  # paths of some images, evenly spread, whose file sizes are part of the data's identity
+    notes: tuple[str, ...] = ()  # what a person should know that is no fault
 
 
 def open_index(entry: registry.Entry, sources: Sequence[str], root: Path, cache_dir: Path) -> Index:
@@ -60,7 +61,7 @@ def load(folder: Path) -> Index:
     kinds = tuple(AttributeType(kind["name"], tuple(kind["classes"]), kind["exclusive"]) for kind in meta["schema"])
     problems = tuple(Problem(*fields) for fields in meta["problems"])
     facts = (meta["content_hash"], Schema(kinds), meta["num_images"], problems, meta["num_problems"], meta["folder"])
-    return Index(folder, *facts, tuple(meta["sample"]))
+    return Index(folder, *facts, tuple(meta["sample"]), tuple(meta["notes"]))
 
 
 def image_paths(index: Index) -> Sequence[str]:
@@ -140,6 +141,7 @@ def _build(folder: Path, entry: registry.Entry, root: Path) -> None:
         "sample": [found.paths[row] for row in sample_rows(len(found))],
         "problems": [(problem.file, problem.line, problem.message) for problem in problems.found],
         "num_problems": problems.count,
+        "notes": problems.notes,
     }
     (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
 

@@ -17,7 +17,7 @@ _SHOWN = 10  # pairs that are named
 
 def notes(opened: OpenDataset) -> list[str]:
     """A line each."""
-    return [*left_out(opened.annotations.ignored), *twins(opened.annotations, opened._files)]
+    return [*left_out(opened.annotations.ignored), *opened.notes, *twins(opened.annotations, opened._files)]
 
 
 def left_out(ignored: Sequence[str]) -> list[str]:

@@ -34,6 +34,7 @@ class DatasetInfo:
     data_hash: str
     schema: Schema
     num_images: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def describe(name: str, options: DataOptions) -> DatasetInfo:
     """The facts of a data set without its rows; raises what open_dataset raises."""
     place = _place(name, options)
     index = _sound_index(place, options)
-    return DatasetInfo(name, place.source, _data_hash(place, index, options), index.schema, index.num_images)
+    return DatasetInfo(name, place.source, _data_hash(place, index, options), index.schema, index.num_images, index.notes)
 
 
 def render(name: str, options: DataOptions, out: Path | None = None) -> Path:

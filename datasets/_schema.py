@@ -14,6 +14,7 @@ import numpy as np
 from bench.protocol import UNKNOWN, AttributeType, BadDataError, Problem, Schema
 
 MAX_KEPT = 1000  # problems are all counted, but no more than these are kept
+_MAX_NOTES = 50
 MAX_CLASSES = 10_000  # of a type whose classes are numbers alone: a slip of the pen must not fill the memory
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
@@ -62,10 +63,13 @@ class Annotations:
 
 
 class Problems:
-    """Collects what is wrong with a data set's files. The row at fault is left out; who reads decides whether that is allowed."""
+    """Collects what is wrong with a data set's files. The row at fault is left out; who reads decides whether that is allowed.
+
+    notes: what a person should know of them that is no fault, a line each."""
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
+        self.notes: list[str] = []
         self.count = 0
         self.ended = False  # whether reading was given up
 
@@ -74,6 +78,11 @@ class Problems:
         self.count += 1
         if len(self.found) < MAX_KEPT:
             self.found.append(Problem(printable(file), line, printable(message)))
+
+    def note(self, text: str) -> None:
+        """Keeps a line on what is no fault, once, and no more than 50 of them."""
+        if printable(text) not in self.notes and len(self.notes) < _MAX_NOTES:
+            self.notes.append(printable(text))
 
     def fatal(self, file: str, line: int, message: str) -> NoReturn:
         """Gives up: nothing sensible can be read on. Raises BadDataError."""

@@ -4,7 +4,7 @@ import pytest
 
 from bench.cli import main
 from bench.protocol import DataOptions
-from datasets import _notes
+from datasets import _notes, folder
 from datasets._open import open_dataset
 
 SAME = "are the same photo, byte for byte"
@@ -53,3 +53,22 @@ def test_files_of_other_sizes_are_not_read(tmp_path, dataset, monkeypatch):
     monkeypatch.setattr(type(opened._files), "size", lambda self, path: hash(path))
     monkeypatch.setattr(type(opened._files), "read", lambda self, path: pytest.fail(path))
     assert _notes.notes(opened) == []
+
+
+def test_what_reading_notes_is_said_by_doctor_show_and_run(tmp_path, dataset, monkeypatch, capsys):
+    read = folder.read
+
+    def noting(root, problems):
+        problems.note("a thing to know")
+        return read(root, problems)
+
+    monkeypatch.setattr(folder, "read", noting)
+    places = ["--cache", str(tmp_path / "cache")]
+    for _ in range(2):  # the second time out of the index
+        assert main(["doctor", dataset, *places]) == 0
+        assert f"{dataset}: a thing to know\n" in capsys.readouterr().out
+        assert main(["data", "show", dataset, *places]) == 0
+        assert capsys.readouterr().err == "a thing to know\n"
+        words = ["--methods", "floor", "--datasets", dataset, "--store", str(tmp_path / "store"), "--preset", "tiny", "--dry-run"]
+        assert main(["run", *words, *places]) == 0
+        assert f"{dataset}: a thing to know\n" in capsys.readouterr().err

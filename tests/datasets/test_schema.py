@@ -122,3 +122,13 @@ def test_refuse_names_the_first_and_counts_the_rest():
 
 def test_schema_survives_json():
     assert _schema.schema_from_json(_schema.schema_to_json(SCHEMA)) == SCHEMA
+
+
+def test_notes_are_kept_once_count_as_no_problem_and_are_no_more_than_fifty():
+    problems = Problems()
+    for number in range(60):
+        problems.note(f"caf\udce9 {number // 2}")
+    assert problems.notes == [f"caf\\udce9 {number}" for number in range(30)]
+    for number in range(60):
+        problems.note(f"{number}")
+    assert (len(problems.notes), problems.count, problems.found) == (50, 0, [])
