@@ -15,7 +15,7 @@ from bench.protocol import Dataset, Schema, TrainingData
 from bench.seeding import derive_seed
 from bench.spec import DataSpec, FitSpec
 from bench.store import Store
-from bench.working import Settings, dataset_of, device_of, planned
+from bench.working import Settings, check_measurable, dataset_of, device_of, planned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,6 +84,8 @@ def _load_teacher(fit: FitSpec, teacher: str, method: Any, schema: Schema, store
 
 def _training_data(dataset: Dataset, data: DataSpec, settings: Settings) -> TrainingData:
     found = dataset.training(**_label_set(data))
+    if len(found.validation) or dataset.num_images.get("val"):
+        check_measurable(data.dataset, "val", found.validation)
     if not data.pool:
         return found
     other = planned(data.pool, data.pool_hash, settings)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from bench import registry, stopping
 from bench.fitting import load_candidate
 from bench.outcomes import CellResult, Start, classify, data_hash, error_of, write_record
-from bench.protocol import Examples, Schema
+from bench.protocol import BadDataError, Examples, Schema
 from bench.spec import CellSpec, FitSpec
 from bench.store import Store
-from bench.working import Settings, dataset_of, device_of, planned
+from bench.working import Settings, check_measurable, dataset_of, device_of, planned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +45,11 @@ def evaluate_cells(
         stopping.check()
         corrupt = partial(engine.corrupt, backend=backend)
         examples, schema, adapt = _test(chosen[0], settings)
+        try:
+            check_measurable(chosen[0].target or chosen[0].dataset, chosen[0].split, examples)
+        except BadDataError as error:
+            results += _write_failed(store, chosen, settings, start, error)
+            continue
         store.save_split(data_hash(chosen[0]), chosen[0].split, schema, examples.labels)
         shown = {cell.fit.key: adapt(candidates[cell.fit.key]) for cell in chosen}
         outcomes = evaluate(list(shown.values()), examples, schema, corruption, severity, corrupt=corrupt, device=device)
@@ -108,9 +113,14 @@ def _load_candidates(
             registry.check_source(own[0].fit.method, own[0].fit.source_hash)
             found[key] = load_candidate(own[0].fit, store, dataset_of(own[0].fit.data, settings).schema, device)
         except (Exception, SystemExit) as error:
-            status, reason = classify(error)
-            results += [write_record(store, cell, settings, start, status=status, reason=reason, error=error_of(error)) for cell in own]
+            results += _write_failed(store, own, settings, start, error)
     return found, results
+
+
+def _write_failed(store: Store, cells: list[CellSpec], settings: Settings, start: Start, error: BaseException) -> list[CellResult]:
+    """A record of each cell that says why there is no figure."""
+    status, reason = classify(error)
+    return [write_record(store, cell, settings, start, status=status, reason=reason, error=error_of(error)) for cell in cells]
 
 
 def _write_outcome(
@@ -118,8 +128,7 @@ def _write_outcome(
 ) -> CellResult:
     if outcome.summary is None:
         assert outcome.error is not None
-        status, reason = classify(outcome.error)
-        return write_record(store, cell, settings, start, status=status, reason=reason, error=error_of(outcome.error))
+        return _write_failed(store, [cell], settings, start, outcome.error)[0]
     summary, facts = outcome.summary, store.model_facts(cell.fit.key)
     per_class = {f"per_class/{name}/{kind}": values for kind, found in summary.per_class.items() for name, values in found.items()}
     path = store.save_arrays("predictions", cell.key, {**summary.arrays, **per_class, **extra})

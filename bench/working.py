@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import registry
-from bench.protocol import DataOptions, Dataset
+from bench.protocol import UNKNOWN, BadDataError, DataOptions, Dataset, Examples
 from bench.spec import DataSpec
 
 if TYPE_CHECKING:
@@ -75,3 +75,12 @@ def planned(name: str, data_hash: str, settings: Settings) -> Dataset:
     if dataset.data_hash != data_hash:
         raise ValueError(f"{name}: its files changed since the sweep was planned; run again")
     return dataset
+
+
+def check_measurable(name: str, split: str, examples: Examples) -> None:
+    """Raises BadDataError where no image of a split is left, because all are damaged, or none of those left has a label."""
+    advice = f"'python -m bench doctor {name}' lists what is damaged"
+    if not len(examples):
+        raise BadDataError(f"{name}: no {split} image is left to measure on; {advice}")
+    if all((labels == UNKNOWN).all() for labels in examples.labels.values()):
+        raise BadDataError(f"{name}: none of the {len(examples)} {split} images left has a label; {advice}")

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import registry
-from bench.protocol import SPLITS, AttributeType, Problem, Schema
+from bench.protocol import SPLITS, UNKNOWN, AttributeType, Problem, Schema
 from datasets._once import build_once
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from datasets._schema import Annotations
+    from datasets._schema import Annotations, Problems
 
 
 _SAMPLE = 256
@@ -53,6 +53,27 @@ def open_index(entry: registry.Entry, sources: Sequence[str], root: Path, cache_
     identity = json.dumps([str(root), _code_hash(str(entry.path)), stats])
     target = cache_dir / "index" / f"{entry.name}-{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
     return load(build_once(target, lambda folder: _build(folder, entry, root)))
+
+
+def read_lists(entry: registry.Entry, root: Path, problems: Problems) -> Annotations:
+    """What a data set's loader reads under root. Raises BadDataError where nothing can be learnt from it or measured on it.
+
+    Of a published layout, whose test labels may be kept back, a val or test without labels is noted alone."""
+    found: Annotations = registry.load("datasets", entry.name).read(root, problems)
+    if not len(found):
+        problems.fatal(".", 0, f"no sound row; the first problem: {problems.found[0] if problems.found else 'the lists are empty'}")
+    if not (found.splits == SPLITS.index("train")).any():
+        reason = f"the first problem: {problems.found[0]}" if problems.found else "the lists put every row into another split"
+        problems.fatal(".", 0, f"no training images; {reason}")
+    for split in ("val", "test"):
+        rows = (found.splits == SPLITS.index(split)).nonzero()[0]
+        if len(rows) and not any((values[rows] != UNKNOWN).any() for values in found.labels.values()):
+            fault = f"none of the {len(rows)} images of {split} has a label"
+            if entry.constants.get("REQUIRED") and not entry.constants.get("GENERIC"):
+                problems.note(f"{fault}; nothing can be measured on it")
+            else:
+                problems.fatal(".", 0, f"{fault}; label some, or put them into unlabeled")
+    return found
 
 
 def load(folder: Path) -> Index:
@@ -115,12 +136,7 @@ def _build(folder: Path, entry: registry.Entry, root: Path) -> None:
     from datasets._schema import Problems, content_hash, image_keys, joined, schema_to_json
 
     problems = Problems()
-    found = registry.load("datasets", entry.name).read(root, problems)
-    if not len(found):
-        problems.fatal(".", 0, f"no sound row; the first problem: {problems.found[0] if problems.found else 'the lists are empty'}")
-    if not (found.splits == SPLITS.index("train")).any():
-        reason = f"the first problem: {problems.found[0]}" if problems.found else "the lists put every row into another split"
-        problems.fatal(".", 0, f"no training images; {reason}")
+    found = read_lists(entry, root, problems)
     arrays = {"splits": found.splits, "where_file": found.where_file, "where_line": found.where_line, "keys": image_keys(found.paths)}
     arrays |= {} if found.boxes is None else {"boxes": found.boxes}
     arrays |= {} if found.landmarks is None else {"landmarks": found.landmarks}

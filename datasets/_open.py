@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench import registry
 from bench.protocol import BadDataError, DataOptions, Dataset, NoDataError, Problem, Schema
-from datasets._index import Index, image_paths, open_index
+from datasets._index import Index, image_paths, open_index, read_lists
 from datasets._once import build_once, new_folder
 from datasets._paths import LINK, leads_out
 
@@ -96,7 +96,7 @@ def check(name: str, options: DataOptions) -> list[Problem]:
 
     problems = Problems()
     try:
-        annotations = registry.load("datasets", entry.name).read(Path(os.path.realpath(root)), problems)
+        annotations = read_lists(entry, Path(os.path.realpath(root)), problems)
     except BadDataError:
         return problems.found  # the last of them is why reading ended
     left_out = problems.count - len(problems.found)

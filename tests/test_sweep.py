@@ -236,6 +236,28 @@ def test_a_damaged_picture_is_named_and_other_data_sets_go_on(place):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("split", "unlabeled", "message"),
+    [("test", (), "no test image is left to measure on; "), ("val", (6, 10), "none of the 2 val images left has a label; ")],
+)
+def test_a_split_of_which_nothing_is_left_that_has_a_label_fails_its_cells(place, split, unlabeled, message):
+    bad = catalogue(place / "bad")
+    lines = (bad / "metadata.csv").read_text().splitlines()
+    for number, line in enumerate(lines[1:]):
+        if f",{split}," in line and number in unlabeled:
+            lines[number + 1] = f"{number}.jpg,{split},"
+        elif f",{split}," in line:
+            (bad / f"{number}.jpg").write_bytes(b"")
+    (bad / "metadata.csv").write_text("\n".join(lines) + "\n")
+    words = ("--methods", "plain", "--severities", "0,3", "--corruptions", "jpeg_compression", "--on-bad-data", "skip")
+    done = run(place, *words, "--datasets", f"folder:{bad}")
+    assert done.returncode == 1, done.stderr
+    found = by_status(place)
+    assert {status: len(group) for status, group in found.items()} == {"failed": 2}
+    expected = f"BadDataError: folder:{bad}: {message}'python -m bench doctor folder:{bad}' lists what is damaged"
+    assert all(record["reason"].endswith(expected) for record in found["failed"])
+
+
 def test_a_path_that_leaves_the_folder_is_refused_before_anything_is_opened(place):
     bad = catalogue(place / "bad")
     table = bad / "metadata.csv"

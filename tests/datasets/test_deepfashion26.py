@@ -158,3 +158,8 @@ def test_it_opens(data_root, options, make_photo, variant):
     data = opened.training(image_size=16, label_fraction=1.0, unlabeled=0, seed=0)
     assert data.labeled.labels["fit"].argmax(1).tolist() == [2, 0, 1]
     assert data.labeled.images(slice(None)).shape == (3, 16, 16, 3)
+
+
+def test_labels_of_test_that_are_kept_back_are_noted(data_root, options):
+    Challenge(data_root / "deepfashion26")
+    assert open_dataset("deepfashion26", options).notes == ("none of the 1 images of test has a label; nothing can be measured on it",)
