@@ -130,7 +130,7 @@ def _types(
             kinds.append(attribute_type(name, list(map(str, classes)), exclusive=not multi, file=said_by, problems=problems))
     if not kinds and ignored:
         problems.fatal(
-            ".", 0, f"no attribute types; values hardly repeat in {', '.join(ignored)}; name types in attributes.json or --columns"
+            ".", 0, f"no attribute types; values hardly repeat or are all one in {', '.join(ignored)}; name types in attributes.json or --columns"
         )
     if not kinds:
         problems.fatal(".", 0, f"no attribute types; metadata needs a column for each (there are {', '.join(names) or 'none'})")
@@ -143,10 +143,11 @@ def _inferred(names: Sequence[str], rows: Sequence[Row]) -> tuple[list[str], tup
     for name in names:
         cells = [cell for row in rows if (cell := row.cells.get(name, ""))]
         uses = Counter(value for cell in cells for value in _values(cell))
-        if len(cells) < _FEW_ROWS or uses.total() >= _USES * len(uses):
+        tells_apart = len(uses) > 1 or not all(map(_values, cells))  # a lone | says that the one value does not hold
+        if len(cells) < _FEW_ROWS or (uses.total() >= _USES * len(uses) and tells_apart):
             kept.append(name)
         else:
-            ignored.append(f"{name} ({len(uses)} values in {len(cells)} rows)")
+            ignored.append(f"{name} ({len(uses)} value{'s' * (len(uses) != 1)} in {len(cells)} rows)")
     return kept, tuple(ignored)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.protocol import SPLITS
@@ -69,8 +69,7 @@ def _rows(root: Path, problems: Problems) -> Iterator[Row]:
         yield from rows
         yield from (row for row in more if row.path not in named)
     else:
-        for folder, split in (folders or {".": "train"}).items():
-            yield from _class_rows(root, folder, split, problems)
+        yield from _class_tree(root, folders, problems)
 
 
 def _folder_rows(root: Path, folder: str, split: str, table: Path | None, problems: Problems) -> Iterator[Row]:
@@ -113,6 +112,22 @@ def _folder_split(path: str) -> str:
     """The split whose folder a path begins with, or an empty text."""
     folder, _, rest = os.path.normpath(path).partition("/")
     return SPLIT_OF.get(folder.lower(), "") if rest else ""
+
+
+def _class_tree(root: Path, folders: Mapping[str, str], problems: Problems) -> Iterator[Row]:
+    """A folder a class; a table of another name, or a single class, says that the photos are described otherwise."""
+    for folder in (".", *folders):
+        for name in sorted(os.listdir(root / folder)):
+            suffix = Path(name).suffix.lower()
+            if suffix in _tables.SUFFIXES and not name.startswith(".") and (root / folder / name).is_file():
+                advice = f"name it metadata{'.csv' if suffix == '.tsv' else suffix}, or use data import"
+                problems.fatal(os.path.normpath(f"{folder}/{name}"), 0, f"is not read; {advice}")
+    before = problems.count
+    rows = [row for folder, split in (folders or {".": "train"}).items() for row in _class_rows(root, folder, split, problems)]
+    classes = {row.cells["class"] for row in rows if row.cells}
+    if len(classes) == 1 and problems.count == before:  # a folder at fault may be another class
+        problems.fatal(".", 0, f"photos lie in one class folder, {classes.pop()}: describe them in metadata.csv")
+    yield from rows
 
 
 def _class_rows(root: Path, folder: str, split: str, problems: Problems) -> Iterator[Row]:

@@ -6,6 +6,7 @@ import codecs
 import csv
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,25 @@ from datasets._stream import said
 RESERVED = ("file_name", "split")  # columns that are no attribute types
 NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 SEPARATOR = "|"
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")  # of files that look like tables
 _NO_UTF8 = "is no UTF-8; save the table as UTF-8"
 _LONGEST = 2**20  # characters of a first line that are looked at
 
 
 def find(folder: Path) -> Path | None:
-    """The metadata file of a folder, if it has one."""
-    return next((folder / name for name in NAMES if (folder / name).is_file()), None)
+    """The metadata file of a folder, if it has one: exactly so named, or else in other letter case."""
+    for name in NAMES:
+        if (folder / name).is_file():
+            return folder / name
+    others = {name.lower(): name for name in sorted(os.listdir(folder), reverse=True)} if folder.is_dir() else {}
+    return next((folder / others[name] for name in NAMES if name in others and (folder / others[name]).is_file()), None)
 
 
 def rows(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
     """(line, column -> cell) of each row; name is the file's in messages. Every row has file_name; an empty cell is not annotated.
 
     Cells but file_name are text that any terminal takes."""
-    reader = {".csv": delimited, ".jsonl": _jsonl, ".parquet": _parquet}[path.suffix]
+    reader = {".csv": delimited, ".jsonl": _jsonl, ".parquet": _parquet}[path.suffix.lower()]
     yield from sound(reader(path, name, problems), name, problems)
 
 

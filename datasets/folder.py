@@ -8,8 +8,9 @@
   without any label is unlabelled.
 - `attributes.json`, optional: `{"group": "<column>", "attribute_types": {"<type>": {"kind": "single" or "multi", "values": [...], "column":
   "<column>"}}}`. Without types every column but `group` is one, multi if any cell holds `|`; a column whose values hardly repeat (an id, a
-  caption: used less than three times on average) is left out and said.
-- Without metadata, `<split>/<class>/*.jpg` or `<class>/*.jpg` is read as one exclusive type named `class`.
+  caption: used less than three times on average) or are all one is left out and said.
+- Without metadata, `<split>/<class>/*.jpg` or `<class>/*.jpg` is read as one exclusive type named `class`, if there are two classes or more
+  and no table of another name.
 - A catalogue without `val` lends it the 15 % of `train` whose paths hash lowest, one without `test` the 15 % that hash highest. Images that
   share a value of `group` go together."""
 

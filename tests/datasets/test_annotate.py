@@ -21,10 +21,20 @@ def test_a_column_is_judged_by_the_values_and_not_by_how_they_combine(tmp_path):
     assert found.ignored == ("sku (30 values in 60 rows)", "words (120 values in 60 rows)")
 
 
+def test_a_column_of_one_value_is_left_out(tmp_path):
+    lines = "".join(f"{i}.jpg,{i % 3},ours,{'new' if i % 2 else ''},{'zip' if i % 2 else '|'}\n" for i in range(120))
+    found, _ = read(write(tmp_path / "many", {"metadata.csv": "file_name,color,shop,state,details\n" + lines}))
+    assert found.schema.names == ("color", "details")
+    assert found.ignored == ("shop (1 value in 120 rows)", "state (1 value in 60 rows)")
+    lines = "".join(f"{i}.jpg,ours\n" for i in range(40))
+    found, _ = read(write(tmp_path / "few", {"metadata.csv": "file_name,shop\n" + lines}))  # so few rows say nothing
+    assert (found.schema.names, found.ignored) == (("shop",), ())
+
+
 def test_a_catalogue_whose_columns_are_all_left_out_says_which(tmp_path):
     lines = "".join(f"{i}.jpg,sku {i // 2}\n" for i in range(60))
     with pytest.raises(
-        BadDataError, match=r"^\.: no attribute types; values hardly repeat in sku \(30 values in 60 rows\); name types in "
+        BadDataError, match=r"^\.: no attribute types; values hardly repeat or are all one in sku \(30 values in 60 rows\); name types in "
     ):
         read(write(tmp_path, {"metadata.csv": "file_name,sku\n" + lines}))
 

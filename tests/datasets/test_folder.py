@@ -169,6 +169,50 @@ def test_a_folder_per_class(tmp_path):
     assert len(found) == 12
 
 
+@pytest.mark.parametrize("name", ["Metadata.csv", "METADATA.CSV", "metadata.JSONL", "Metadata.Jsonl"])
+def test_the_table_in_any_letter_case(tmp_path, name):
+    rows_ = [("a.jpg", "red"), ("b.jpg", "blue"), ("c.jpg", "red")]
+    text = "".join(json.dumps(dict(zip(("file_name", "color"), row, strict=True))) + "\n" for row in rows_)
+    if name.lower().endswith("csv"):
+        text = "file_name,color\n" + "".join(f"{','.join(row)}\n" for row in rows_)
+    files = {name: text, "shop/a.jpg": "", "studio/b.jpg": ""}
+    found, problems = read(write(tmp_path, files))
+    assert (problems, found.schema.names, sorted(found.paths)) == ([], ("color",), ["a.jpg", "b.jpg", "c.jpg"])
+    assert name in loader.sources(tmp_path)
+    (tmp_path / "metadata.csv").write_text("file_name,color\n" + "".join(f"{n}.jpg,{n % 2}\n" for n in range(9)))
+    assert len(read(tmp_path)[0]) == 9  # the exact name first
+
+
+CLASS_TREE = {f"{name}/{i}.jpg": "" for name in ("dress", "shirt") for i in range(9)}
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"styles.csv": ""}, "styles.csv: is not read; name it metadata.csv, or use data import"),
+        ({"Labels.TSV": ""}, "Labels.TSV: is not read; name it metadata.csv, or use data import"),
+        ({"train/labels.jsonl": ""}, "train/labels.jsonl: is not read; name it metadata.jsonl, or use data import"),
+        ({"val/x.parquet": "", "train/a/1.jpg": ""}, "val/x.parquet: is not read; name it metadata.parquet, or use data import"),
+    ],
+)
+def test_a_table_that_is_not_read_is_no_folder_per_class(tmp_path, files, message):
+    with pytest.raises(BadDataError) as caught:
+        read(write(tmp_path, {**CLASS_TREE, **files}))
+    assert str(caught.value) == message
+
+
+def test_what_looks_like_a_table_and_is_none_may_lie_in_a_folder_per_class(tmp_path):
+    found, problems = read(write(tmp_path, {**CLASS_TREE, ".styles.csv": "", "dress/sizes.csv": "", "notes.txt": ""}))
+    assert (len(found), problems) == (18, [])
+
+
+@pytest.mark.parametrize("below", ["", "train/"])
+def test_one_class_folder_is_no_folder_per_class(tmp_path, below):
+    with pytest.raises(BadDataError) as caught:
+        read(write(tmp_path, {f"{below}images/{i}.jpg": "" for i in range(20)} | {"labels/0.txt": ""}))
+    assert str(caught.value) == ".: photos lie in one class folder, images: describe them in metadata.csv"
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -242,7 +286,7 @@ def test_what_ends_reading(tmp_path, files, message):
 
 
 def test_loose_images_beside_class_folders(tmp_path):
-    files = {f"{split}/dress/1.jpg": "" for split in ("train", "val", "test")}
+    files = {f"{split}/{name}/1.jpg": "" for split in ("train", "val", "test") for name in ("dress", "shirt")}
     _, problems = read(write(tmp_path, {**files, "train/2.jpg": ""}))
     assert problems == ["train: 1 images, such as train/2.jpg, lie in no class folder; describe them in metadata.csv"]
 
