@@ -59,6 +59,8 @@ def _rows(root: Path, problems: Problems) -> Iterator[Row]:
         if leads_out(root, folder):
             problems.fatal(folder, 0, LINK)
     tables = {folder: table for folder in folders if (table := _tables.find(root / folder))}
+    if tables or not _tables.find(root):
+        _note_others(root, folders, problems)
     if tables:
         for folder, split in folders.items():
             yield from _folder_rows(root, folder, split, tables.get(folder), problems)
@@ -70,6 +72,16 @@ def _rows(root: Path, problems: Problems) -> Iterator[Row]:
         yield from (row for row in more if row.path not in named)
     else:
         yield from _class_tree(root, folders, problems)
+
+
+def _note_others(root: Path, folders: Mapping[str, str], problems: Problems) -> None:
+    """Notes the folders beside those of splits that seem to be meant for one. Looks at what lies in them and one level below."""
+    for path in _class_folders(root) if folders else ():
+        if path.name in folders or leads_out(root, path.name) or not os.access(path, os.R_OK | os.X_OK):
+            continue
+        looked_at = [path, *(each for each in _class_folders(path) if not each.is_symlink() and os.access(each, os.R_OK))]
+        if _tables.find(path) or any(is_image(file) for folder in looked_at for file in os.listdir(folder)):
+            problems.note(f"{path.name} is no split's name and is not read; train, val, test and unlabeled are")
 
 
 def _folder_rows(root: Path, folder: str, split: str, table: Path | None, problems: Problems) -> Iterator[Row]:

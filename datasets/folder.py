@@ -3,7 +3,7 @@
 - `train/`, `val/`, `test/` and `unlabeled/` (also valid, validation, dev, unlabelled), each with `metadata.csv`, `.jsonl` or `.parquet`:
   `file_name`, relative to that folder, and a column an attribute type. Or one such file at the root, paths relative to the root, with a
   `split` column (or all of them in folders of splits). Where both are there, the files in the folders count and the root's does not.
-  `unlabeled/` needs no metadata.
+  `unlabeled/` needs no metadata. Photos in a folder of another name beside them are not read, which is said.
 - `|` joins several values; an empty cell is "not annotated"; a lone `|` says that none of a multi type's values holds. An image of `train`
   without any label is unlabelled.
 - `attributes.json`, optional: `{"group": "<column>", "attribute_types": {"<type>": {"kind": "single" or "multi", "values": [...], "column":

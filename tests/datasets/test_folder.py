@@ -8,6 +8,7 @@ from tabled import read, write
 
 from bench.protocol import BadDataError
 from datasets import folder as loader
+from datasets._schema import Problems
 
 
 def rows(found):
@@ -21,6 +22,13 @@ def rows(found):
             marks[kind.name] = None if values[0] == -1 else [kind.classes[c] for c in range(len(values)) if values[c] == 1]
         table[path] = (int(found.splits[i]), marks)
     return table
+
+
+def notes(root):
+    """What is said of a catalogue that is no fault."""
+    problems = Problems()
+    loader.read(root, problems)
+    return problems.notes
 
 
 SPLIT_FILES = {
@@ -50,6 +58,17 @@ def test_a_file_in_each_split_folder(tmp_path):
 def test_the_root_file_beside_split_folders_does_not_count(tmp_path):
     found, _ = read(write(tmp_path, {**SPLIT_FILES, "metadata.csv": "file_name,split,color\nother.jpg,train,green\n"}))
     assert rows(found) == EXPECTED
+
+
+def test_folders_beside_those_of_splits_are_noted(tmp_path):
+    files = {"eval/metadata.jsonl": "", "holdout/dress/1.jpg": "", "more/2.jpg": "", ".cache/3.jpg": "", "docs/a/b/4.jpg": "", "sizes/t.txt": ""}
+    said = [f"{name} is no split's name and is not read; train, val, test and unlabeled are" for name in ("eval", "holdout", "more")]
+    assert notes(write(tmp_path / "tables", {**SPLIT_FILES, **files})) == said
+    tree = {f"{split}/{name}": "" for split in ("train", "val", "test") for name in CLASS_TREE}
+    assert notes(write(tmp_path / "tree", {**tree, **files})) == said
+    assert notes(write(tmp_path / "classes", CLASS_TREE)) == []
+    table = "file_name,split,color\ntrain/a.jpg,train,1\nimages/b.jpg,val,1\nimages/c.jpg,test,1\n"
+    assert notes(write(tmp_path / "one", {"metadata.csv": table, "train/a.jpg": "", "images/b.jpg": ""})) == []
 
 
 def test_one_root_file_with_a_split_column(tmp_path):
