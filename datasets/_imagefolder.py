@@ -19,7 +19,8 @@ FOLDERS = {
     "unlabeled": ("unlabeled", "unlabelled"),
 }
 SPLIT_OF = {name: split for split, names in FOLDERS.items() for name in names}
-IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+IMAGES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif")
+_UNREAD = (".heic", ".heif", ".avif", ".tif", ".tiff", ".jp2")  # photos of formats that nothing here decodes
 
 
 def sources(root: Path) -> list[str]:
@@ -67,7 +68,7 @@ def _rows(root: Path, problems: Problems) -> Iterator[Row]:
     elif table := _tables.find(root):
         rows = list(listed(_tables.rows(table, table.name, problems), table.name, problems))
         named = {os.path.normpath(row.path) for row in rows}
-        more = (row for folder, split in folders.items() if split == "unlabeled" for row in _images(root, folder, split, {}))
+        more = (row for folder, split in folders.items() if split == "unlabeled" for row in _images(root, folder, split, {}, problems))
         yield from rows
         yield from (row for row in more if row.path not in named)
     else:
@@ -87,7 +88,7 @@ def _note_others(root: Path, folders: Mapping[str, str], problems: Problems) -> 
 def _folder_rows(root: Path, folder: str, split: str, table: Path | None, problems: Problems) -> Iterator[Row]:
     """A split folder with metadata; its split column, if any, does not count."""
     if table is None:
-        images = list(_images(root, folder, split, {}))
+        images = list(_images(root, folder, split, {}, problems))
         if images and split != "unlabeled":
             problems.fatal(folder, 0, "holds images but no metadata.csv, .jsonl or .parquet, which the other folders have")
         yield from images
@@ -144,7 +145,7 @@ def _class_tree(root: Path, folders: Mapping[str, str], problems: Problems) -> I
 
 def _class_rows(root: Path, folder: str, split: str, problems: Problems) -> Iterator[Row]:
     classes = _class_folders(root / folder)
-    loose = list(_images(root, folder, split, {}, deep=False))
+    loose = list(_images(root, folder, split, {}, problems, deep=False))
     if split == "unlabeled":
         yield from loose
     elif loose:
@@ -154,19 +155,26 @@ def _class_rows(root: Path, folder: str, split: str, problems: Problems) -> Iter
         if leads_out(root, name):
             problems.add(name, 0, LINK)
             continue
-        yield from _images(root, name, split, {} if split == "unlabeled" else {"class": printable(path.name)})
+        yield from _images(root, name, split, {} if split == "unlabeled" else {"class": printable(path.name)}, problems)
 
 
 def _class_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _images(root: Path, folder: str, split: str, cells: dict[str, str], *, deep: bool = True) -> Iterator[Row]:
+def _images(root: Path, folder: str, split: str, cells: dict[str, str], problems: Problems, *, deep: bool = True) -> Iterator[Row]:
     """The image files below a folder, sorted; folders that are symbolic links are not entered."""
-    found = []
+    found, unread = [], []
     for parent, folders, names in os.walk(root / folder):
         folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
+        for name in folders:
+            if os.path.islink(os.path.join(parent, name)):
+                problems.add(Path(parent, name).relative_to(root).as_posix(), 0, "is a symbolic link to a folder, which is not entered")
         found += [Path(parent, name) for name in names if is_image(name)]
+        unread += [Path(parent, name) for name in names if name.lower().endswith(_UNREAD) and not name.startswith(".")]
+    if unread:
+        example = min(unread).relative_to(root).as_posix()
+        problems.add(folder, 0, f"{len(unread)} files such as {example} are not read; convert them to JPEG")
     for path in sorted(found):
         yield Row(path.relative_to(root).as_posix(), split, folder, 0, cells)
 

@@ -77,7 +77,7 @@ def test_what_folder_reads_itself_comes_out_the_same(tmp_path, data):
 
 
 def test_splits_are_written_as_folders_with_a_table_each(tmp_path, data, photos):
-    (photos / "scan.jfif").write_bytes((photos / "grey.jpg").read_bytes())
+    (photos / "scan.photo").write_bytes((photos / "grey.jpg").read_bytes())
     said = {"red.jpg": "train", "sub/blue.jpg": "Valid", "green.jpg": "test", "grey.jpg": "unlabeled"}
     table = tmp_path / "t.csv"
     table.write_text("file_name,split,colour,sku\n" + "".join(f"{name},{split},{split[:1]},7\n" for name, split in said.items()))
@@ -91,7 +91,7 @@ def test_splits_are_written_as_folders_with_a_table_each(tmp_path, data, photos)
         **{"train/red.jpg": {"colour": ["t"]}, "val/sub/blue.jpg": {"colour": ["V"]}},
         **{"test/green.jpg": {"colour": ["t"]}, "unlabeled/grey.jpg": {"colour": None}},
     }
-    table.write_text(table.read_text() + "scan.jfif,unlabeled,,\n")  # a name that only a table finds
+    table.write_text(table.read_text() + "scan.photo,unlabeled,,\n")  # a name that only a table finds
     assert data("import", photos, table, "--out", tmp_path / "more") == 0
     assert open_dataset(f"folder:{tmp_path}/more", options(tmp_path)).num_images["unlabeled"] == 2
 

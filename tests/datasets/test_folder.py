@@ -225,6 +225,34 @@ def test_what_looks_like_a_table_and_is_none_may_lie_in_a_folder_per_class(tmp_p
     assert (len(found), problems) == (18, [])
 
 
+@pytest.mark.parametrize("suffix", [".jfif", ".JPE", ".jpeg"])
+def test_other_names_of_jpeg_are_images(tmp_path, suffix):
+    files = {f"train/dress/{i}{suffix}": "" for i in range(9)} | {f"train/shirt/{i}.jpg": "" for i in range(9)}
+    found, problems = read(write(tmp_path, {**files, f"unlabeled/x{suffix}": ""}))
+    assert (problems, len(found)) == ([], 19)
+
+
+def test_photos_of_formats_that_are_not_read_are_counted_by_folder(tmp_path):
+    files = {"train/skirt/2.HEIC": "", "train/skirt/1.heic": "", "train/skirt/deep/3.tif": "", "train/dress/4.avif": "", "train/5.jp2": ""}
+    files |= {"unlabeled/6.tiff": "", "unlabeled/a/7.heif": "", "unlabeled/.8.heic": ""}
+    _, problems = read(write(tmp_path, {f"train/{name}": "" for name in CLASS_TREE} | files))
+    said = {"train": "1 files such as train/5.jp2", "train/dress": "1 files such as train/dress/4.avif"}
+    said |= {"train/skirt": "3 files such as train/skirt/1.heic", "unlabeled": "1 files such as unlabeled/6.tiff"}
+    said["unlabeled/a"] = "1 files such as unlabeled/a/7.heif"
+    assert problems == [f"{folder}: {text} are not read; convert them to JPEG" for folder, text in said.items()]
+    _, problems = read(write(tmp_path, {"train/metadata.csv": "file_name,color\n1.jpg,1\n2.jpg,2\n3.jpg,1\n"}))
+    assert problems == ["unlabeled: 2 files such as unlabeled/6.tiff are not read; convert them to JPEG"]
+
+
+def test_links_to_folders_are_not_entered_and_said(tmp_path):
+    write(tmp_path, {f"train/{name}": "" for name in CLASS_TREE} | {"unlabeled/a/x.jpg": "", "train/.store/1.jpg": ""})
+    for name in ("train/dress/more", "unlabeled/a/more"):
+        (tmp_path / name).symlink_to(tmp_path / "train/.store")
+    found, problems = read(tmp_path)
+    assert len(found) == 19
+    assert problems == [f"{name}: is a symbolic link to a folder, which is not entered" for name in ("train/dress/more", "unlabeled/a/more")]
+
+
 @pytest.mark.parametrize("below", ["", "train/"])
 def test_one_class_folder_is_no_folder_per_class(tmp_path, below):
     with pytest.raises(BadDataError) as caught:
