@@ -128,13 +128,14 @@ def _parquet(path: Path, name: str, problems: Problems) -> Iterator[tuple[int, d
     _check(columns, name, problems)
     table = table.astype(object).where(table.notna(), None)  # NaT and pd.NA are no text
     for line, values in enumerate(table.itertuples(index=False, name=None), start=1):
-        yield line, {column: _cell(value) for column, value in zip(columns, values, strict=True)}
+        yield line, {column: _cell(value) for column, value in zip(columns, values, strict=True) if column}
 
 
 def _check(columns: list[str], name: str, problems: Problems, file_column: str = "file_name", advice: str = "") -> None:
     if file_column not in columns:
         problems.fatal(name, 1, f"no column {file_column}; there are {', '.join(map(str, columns)) or 'none'}{advice}")
-    if len(set(columns)) < len(columns):
+    named = [column for column in columns if column]
+    if len(set(named)) < len(named):
         problems.fatal(name, 1, f"a column name occurs twice in {', '.join(map(str, columns))}")
 
 
@@ -149,8 +150,9 @@ def _spelled(columns: Iterable[str], file_column: str = "") -> list[str]:
 
 
 def _renamed(header: Sequence[str], file_column: str) -> list[str | None]:
-    """The columns, file_column under the name file_name; None for another one of that name, which the user did not choose."""
-    names = {file_column: "file_name", **({"file_name": None} if file_column != "file_name" else {})}
+    """The columns, file_column under the name file_name; None for one without a name, and for another one of that name, which the user
+    did not choose."""
+    names = {"": None, file_column: "file_name", **({"file_name": None} if file_column != "file_name" else {})}
     return [names.get(column, column) for column in header]
 
 

@@ -140,6 +140,20 @@ def test_a_reserved_name_as_it_should_be_counts_alone(tmp_path):
     assert found.splits.tolist() == [0, 1, 2]
 
 
+def test_columns_without_a_name_are_dropped_however_many(tmp_path, monkeypatch):
+    import pandas as pd
+
+    lines = "".join(f",{i}.jpg,{i % 2},{i % 3},caf\udce9, \n" for i in range(9))
+    table = ("unnamed,file_name,color,,, \n" + lines).replace("unnamed", "")
+    (tmp_path / "metadata.csv").write_text(table, errors="surrogateescape")
+    found, problems = read(tmp_path)
+    assert (problems, found.schema.names, len(found)) == ([], ("color",), 9)
+    frame = pd.DataFrame([["x", f"{i}.jpg", i % 2, i % 3] for i in range(9)], columns=["", "file_name", "color", ""])
+    monkeypatch.setattr(pd, "read_parquet", lambda path: frame)
+    found, problems = read(write(tmp_path / "parquet", {"metadata.parquet": ""}))
+    assert (problems, found.schema.names, len(found)) == ([], ("color",), 9)
+
+
 def test_jsonl_with_lists_numbers_and_null(tmp_path):
     train = [{"file_name": "a.jpg", "color": "red", "style": ["boho", "chic"]}, {"file_name": "sub/b.jpg", "color": "blue", "style": None}]
     text = "\n".join(map(json.dumps, train)) + "\n"
