@@ -112,6 +112,9 @@ def listed(lines: Iterable[tuple[int, dict[str, str]]], name: str, problems: Pro
             rows.append((line, cells))
     folders = [] if any("split" in cells for _, cells in rows) else [_folder_split(cells["file_name"]) for _, cells in rows]
     by_folder = "train" in folders and all(folders)
+    if "train" in folders and not by_folder and len(set(folders)) > 2:  # "" and another split than train
+        stray = rows[folders.index("")][1]["file_name"]
+        problems.note(f"{stray} lies in no split's folder, so the folders say no splits; add a column split")
     for place, (line, cells) in enumerate(rows):
         split = folders[place] if by_folder else cells.get("split") or "train"
         if split.lower() not in SPLIT_OF:

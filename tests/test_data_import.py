@@ -108,6 +108,18 @@ def test_photos_that_lie_in_folders_of_their_splits_stay_there(tmp_path, data, p
     assert sorted(found) == ["test/grey.jpg", "train/green.jpg", "train/red.jpg", "val/blue.jpg"]
 
 
+def test_a_photo_outside_the_folders_of_splits_is_said(tmp_path, data, photos, capsys):
+    (photos / "train").mkdir()
+    (photos / "test").mkdir()
+    for name, folder in (("red.jpg", "train"), ("green.jpg", "train"), ("grey.jpg", "test")):
+        (photos / name).rename(photos / folder / name)
+    table = tmp_path / "t.csv"
+    table.write_text("file_name,colour\ntrain/red.jpg,x\ntrain/green.jpg,y\nsub/blue.jpg,x\ntest/grey.jpg,y\n")
+    assert data("import", photos, table, "--out", tmp_path / "out") == 0
+    note = "sub/blue.jpg lies in no split's folder, so the folders say no splits; add a column split\n"
+    assert capsys.readouterr().err == note
+
+
 def test_columns_that_are_named_are_taken_and_no_others(tmp_path, data, photos, capsys):
     table = tmp_path / "t.csv"
     table.write_text("file_name,colour,shop\n" + "".join(f"{name},{k},x\n" for k, name in enumerate(SHADES)))

@@ -116,9 +116,13 @@ def test_folders_that_are_not_all_of_splits_say_nothing(tmp_path, other):
     lines = "".join(f"{folder}/{number}.jpg,{number % 2}\n" for folder in ("train", "test") for number in range(20))
     found, _ = read(write(tmp_path, {"metadata.csv": f"file_name,color\n{lines}{other},1\n"}))
     assert [(found.splits == index).sum() for index in range(3)] == [29, 6, 6]
+    assert notes(tmp_path) == [f"{other} lies in no split's folder, so the folders say no splits; add a column split"]
     only = "".join(f"test/{number}.jpg,{number % 2}\n" for number in range(40))
     found, _ = read(write(tmp_path, {"metadata.csv": f"file_name,color\n{only}"}))
     assert [(found.splits == index).sum() for index in range(3)] == [28, 6, 6]
+    assert notes(tmp_path) == []
+    only = "".join(f"{'train' if number else 'studio'}/{number}.jpg,{number % 2}\n" for number in range(40))
+    assert notes(write(tmp_path, {"metadata.csv": f"file_name,color\n{only}"})) == []
 
 
 @pytest.mark.parametrize("spelling", ["Split", "SPLIT"])
