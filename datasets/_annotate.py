@@ -13,10 +13,11 @@ import numpy as np
 from bench.protocol import NEGATIVE, POSITIVE, SPLITS, UNKNOWN, AttributeType, Schema
 from datasets import _stream, _tables
 from datasets._held_out import held_out
-from datasets._schema import Annotations, Problems, attribute_type, printable, unknown_labels
+from datasets._schema import MAX_CLASSES, Annotations, Problems, attribute_type, printable, unknown_labels
 
 _FEW_ROWS = 50  # so few rows say nothing about whether values repeat
 _USES = 3  # of a value, on average: two photos an article make its number no type
+_MANY, _FEW_USES = 200, 20  # more classes than these, each used less often, may still be numbers of articles
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ def _types(
     names = dict.fromkeys(column for row in rows for column in row.cells if column and column not in _tables.RESERVED)
     if said.group and said.group not in names:
         problems.fatal("attributes.json", 0, f"group is column {said.group!r}, but there are {', '.join(names) or 'none'}")
-    inferred, ignored = ([], ()) if only or said.types is not None else _inferred([name for name in names if name != said.group], rows)
+    looked_at = [] if only or said.types is not None else [name for name in names if name != said.group]
+    inferred, ignored = _inferred(looked_at, rows, problems)
     described = {name: {} for name in inferred} if said.types is None else said.types
     kinds, columns = [], {}
     for name, facts in ({name: described.get(name, {}) for name in only} if only else described).items():
@@ -137,15 +139,19 @@ def _types(
     return kinds, columns, ignored
 
 
-def _inferred(names: Sequence[str], rows: Sequence[Row]) -> tuple[list[str], tuple[str, ...]]:
-    """The columns that look like types, and what is to be said of the others."""
+def _inferred(names: Sequence[str], rows: Sequence[Row], problems: Problems) -> tuple[list[str], tuple[str, ...]]:
+    """The columns that look like types, and what is to be said of the others. Notes those that may tell articles apart."""
     kept, ignored = [], []
     for name in names:
         cells = [cell for row in rows if (cell := row.cells.get(name, ""))]
         uses = Counter(value for cell in cells for value in _values(cell))
         tells_apart = len(uses) > 1 or not all(map(_values, cells))  # a lone | says that the one value does not hold
-        if len(cells) < _FEW_ROWS or (uses.total() >= _USES * len(uses) and tells_apart):
+        repeats = uses.total() >= _USES * len(uses) and len(uses) <= MAX_CLASSES
+        if len(cells) < _FEW_ROWS or (repeats and tells_apart):
             kept.append(name)
+            if len(uses) > _MANY and uses.total() < _FEW_USES * len(uses):
+                facts = f"{len(uses)} classes, {uses.total() / len(uses):.1f} photos each"
+                problems.note(f"{name} became a type of {facts}; if it tells articles apart, name it as group (--group-column {name})")
         else:
             ignored.append(f"{name} ({len(uses)} value{'s' * (len(uses) != 1)} in {len(cells)} rows)")
     return kept, tuple(ignored)

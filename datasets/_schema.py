@@ -15,7 +15,7 @@ from bench.protocol import UNKNOWN, AttributeType, BadDataError, Problem, Schema
 
 MAX_KEPT = 1000  # problems are all counted, but no more than these are kept
 _MAX_NOTES = 50
-MAX_CLASSES = 10_000  # of a type whose classes are numbers alone: a slip of the pen must not fill the memory
+MAX_CLASSES = 10_000  # of a type whose classes are numbers alone, or inferred: a slip of the pen must not fill the memory
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 

@@ -8,7 +8,8 @@
   without any label is unlabelled.
 - `attributes.json`, optional: `{"group": "<column>", "attribute_types": {"<type>": {"kind": "single" or "multi", "values": [...], "column":
   "<column>"}}}`. Without types every column but `group` is one, multi if any cell holds `|`; a column whose values hardly repeat (an id, a
-  caption: used less than three times on average) or are all one is left out and said.
+  caption: used less than three times on average) or are all one is left out and said, and so is one of more than
+  10,000 values; one of many classes with few images each is said to look like the number of an article.
 - Without metadata, `<split>/<class>/*.jpg` or `<class>/*.jpg` is read as one exclusive type named `class`, if there are two classes or more
   and no table of another name.
 - A catalogue without `val` lends it the 15 % of `train` whose paths hash lowest, one without `test` the 15 % that hash highest. Images that

@@ -6,6 +6,8 @@ import pytest
 from tabled import read, write
 
 from bench.protocol import BadDataError
+from datasets import _annotate, folder
+from datasets._schema import Problems
 
 
 def test_a_column_is_judged_by_the_values_and_not_by_how_they_combine(tmp_path):
@@ -29,6 +31,25 @@ def test_a_column_of_one_value_is_left_out(tmp_path):
     lines = "".join(f"{i}.jpg,ours\n" for i in range(40))
     found, _ = read(write(tmp_path / "few", {"metadata.csv": "file_name,shop\n" + lines}))  # so few rows say nothing
     assert (found.schema.names, found.ignored) == (("shop",), ())
+
+
+def inferred(root, numbers):
+    """The schema, what is left out and what is noted of a table with a number of the article for each photo."""
+    lines = "".join(f"{i}.jpg,S{number},{i % 2}\n" for i, number in enumerate(numbers))
+    problems = Problems()
+    found = folder.read(write(root, {"metadata.csv": "file_name,sku,color\n" + lines}), problems)
+    assert problems.count == 0
+    return found.schema.names, found.ignored, problems.notes
+
+
+def test_a_type_that_may_be_the_number_of_an_article_is_noted(tmp_path, monkeypatch):
+    note = "sku became a type of {} photos each; if it tells articles apart, name it as group (--group-column sku)"
+    assert inferred(tmp_path / "a", [i // 4 for i in range(1000)]) == (("sku", "color"), (), [note.format("250 classes, 4.0")])
+    assert inferred(tmp_path / "b", [i // 4 for i in range(800)]) == (("sku", "color"), (), [])
+    assert inferred(tmp_path / "c", [i // 20 for i in range(4020)]) == (("sku", "color"), (), [])
+    assert inferred(tmp_path / "d", [i // 2 for i in range(1000)]) == (("color",), ("sku (500 values in 1000 rows)",), [])
+    monkeypatch.setattr(_annotate, "MAX_CLASSES", 249)
+    assert inferred(tmp_path / "e", [i // 4 for i in range(1000)]) == (("color",), ("sku (250 values in 1000 rows)",), [])
 
 
 def test_a_catalogue_whose_columns_are_all_left_out_says_which(tmp_path):
