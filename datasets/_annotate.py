@@ -22,7 +22,7 @@ _MANY, _FEW_USES = 200, 20  # more classes than these, each used less often, may
 
 @dataclass(frozen=True)
 class Row:
-    """An image: its path below the root, where it is listed, and what its metadata says."""
+    """An image: its path below the root, where it is listed, and what its metadata says; of one of split unlabeled no label counts."""
 
     path: str
     split: str
@@ -43,7 +43,7 @@ def annotate(rows: Sequence[Row], said: Described, only: Sequence[str], problems
     """What rows say. only: as in read. settled: the splits are a published set's own, and stay.
 
     Otherwise a training image without any label is unlabelled. What is held out of train for want of val or test leaves no group in two
-    splits."""
+    splits, and none of theirs among the unlabelled images."""
     if not any(row.split == "train" for row in rows):
         advice = (
             f"the first problem: {problems.found[0]}"
@@ -51,6 +51,8 @@ def annotate(rows: Sequence[Row], said: Described, only: Sequence[str], problems
             else "add train/metadata.csv, or a split column with 'train' to metadata.csv"
         )
         problems.fatal(".", 0, f"no training images; {advice}")
+    cells = [row.cells for row in rows]  # by which unlabelled images are grouped, too
+    rows = [replace(row, cells={}) if row.split == "unlabeled" and row.cells else row for row in rows]
     kinds, columns, ignored = _types(said, rows, only, problems)
     schema = Schema(tuple(kinds))
     labels = unknown_labels(schema, len(rows))
@@ -68,8 +70,22 @@ def annotate(rows: Sequence[Row], said: Described, only: Sequence[str], problems
     splits = found.splits if settled else _without_labels(found, problems)
     if not said.group:
         return replace(found, splits=held_out(found.paths, splits, problems))
-    groups = [rows[place].cells.get(said.group) or rows[place].path for place in np.flatnonzero(whole).tolist()]
-    return replace(found, splits=held_out(groups, splits, problems, f"groups of {said.group!r}"))
+    groups = [cells[place].get(said.group, "") for place in np.flatnonzero(whole).tolist()]
+    given = all((splits == SPLITS.index(name)).any() for name in ("val", "test"))
+    units = [group or path for group, path in zip(groups, found.paths, strict=True)]
+    found = replace(found, splits=held_out(units, splits, problems, f"groups of {said.group!r}"))
+    return found if given or settled else _apart(found, groups, said.group, problems)
+
+
+def _apart(found: Annotations, groups: Sequence[str], column: str, problems: Problems) -> Annotations:
+    """What is found less the unlabelled images of a group (empty: of none) that lies in val or test, which are counted in a note."""
+    names = [SPLITS[split] for split in found.splits.tolist()]
+    held = {group for group, name in zip(groups, names, strict=True) if group and name in ("val", "test")}
+    kept = [row for row, (group, name) in enumerate(zip(groups, names, strict=True)) if name != "unlabeled" or group not in held]
+    if len(kept) == len(found):
+        return found
+    problems.note(f"{len(found) - len(kept)} unlabelled images left out: others of their {column!r} are in val or test")
+    return found.take(np.array(kept))
 
 
 def _without_labels(found: Annotations, problems: Problems) -> np.ndarray:

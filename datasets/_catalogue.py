@@ -47,8 +47,8 @@ def import_catalogue(
     with new_folder(out) as folder:
         rows = list(_imagefolder.unique(_imagefolder.listed(_lines(table, file_column, problems), table.name, problems), problems))
         annotations = _annotate.annotate(_moved(rows), said, columns, problems)
-        good = {row.line for row in rows}
-        for problem in damaged(photos, replace(annotations, paths=[row.path for row in rows])):
+        good = set(annotations.where_line.tolist())
+        for problem in damaged(photos, replace(annotations, paths=[row.path for row in rows if row.line in good])):
             problems.add(problem.file, problem.line, problem.message)
             good.discard(problem.line)
         if problems.count and not skip:
@@ -89,8 +89,10 @@ def _describe(folder: Path, rows: Sequence[Row], annotations: Annotations, group
         found = [row for row in rows if row.split == split]
         if splits == ["train"]:
             _write_table(folder, "", found, names)
-        elif split != "unlabeled" or not all(_imagefolder.is_image(row.path) for row in found):  # images are found without a table
-            _write_table(folder, f"{split}/", found, [] if split == "unlabeled" else names)
+        elif split != "unlabeled":
+            _write_table(folder, f"{split}/", found, names)
+        elif group or not all(_imagefolder.is_image(row.path) for row in found):  # others are found without a table
+            _write_table(folder, f"{split}/", found, [group] if group else [])
     types = {kind.name: {"kind": "single" if kind.exclusive else "multi", "values": kind.classes} for kind in annotations.schema}
     facts = {**({"group": group} if group else {}), "attribute_types": types}
     (folder / "attributes.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -32,7 +32,7 @@ def read(root: Path, problems: Problems) -> Annotations:
 
 def groups(root: Path) -> dict[str, dict[str, str]]:
     """column of GROUPS -> path of an image -> its group; images that name none are left out."""
-    rows = _imagefolder.rows_of(root, Problems())
+    rows = [row for row in _imagefolder.rows_of(root, Problems()) if row.split != "unlabeled"]
     return {column: {row.path: group for row in rows if (group := row.cells.get(column))} for column in GROUPS}
 
 

@@ -98,7 +98,7 @@ def _folder_rows(root: Path, folder: str, split: str, table: Path | None, proble
         if fault := path_fault(cells["file_name"]):
             problems.add(name, line, fault)
         else:
-            yield Row(f"{folder}/{cells['file_name']}", split, name, line, {} if split == "unlabeled" else cells)
+            yield Row(f"{folder}/{cells['file_name']}", split, name, line, cells)
 
 
 def listed(lines: Iterable[tuple[int, dict[str, str]]], name: str, problems: Problems) -> Iterator[Row]:
@@ -120,8 +120,7 @@ def listed(lines: Iterable[tuple[int, dict[str, str]]], name: str, problems: Pro
         if split.lower() not in SPLIT_OF:
             problems.add(name, line, f"split {split!r}, expected {', '.join(SPLITS)}")
         else:
-            found = SPLIT_OF[split.lower()]
-            yield Row(cells["file_name"], found, name, line, {} if found == "unlabeled" else cells)
+            yield Row(cells["file_name"], SPLIT_OF[split.lower()], name, line, cells)
 
 
 def _folder_split(path: str) -> str:

@@ -11,7 +11,7 @@ from datasets._dataset import OpenDataset
 from datasets._files import ImageError, ImageFiles
 from datasets._schema import Annotations, printable
 
-_PARTS = ("train", "val", "test")
+_JUDGING = frozenset(SPLITS.index(name) for name in ("val", "test"))
 _SHOWN = 10  # pairs that are named
 
 
@@ -26,22 +26,22 @@ def left_out(ignored: Sequence[str]) -> list[str]:
 
 
 def twins(annotations: Annotations, files: ImageFiles) -> list[str]:
-    """A line on each photo of train, val or test that is byte for byte one of another of these splits, the first of them and their number.
-    Only files of the same size are read."""
+    """A line on each photo of val or test that is byte for byte one of another split, the first of them and their number. Only files of
+    the same size are read."""
     by_size: dict[int, list[int]] = defaultdict(list)
-    for row, split in enumerate(annotations.splits.tolist()):
-        if SPLITS[split] in _PARTS:
-            by_size[files.size(annotations.paths[row])].append(row)
+    for row in range(len(annotations)):
+        by_size[files.size(annotations.paths[row])].append(row)
     found: list[str] = []
     for size, rows in by_size.items():
-        if size > 0 and len(set(annotations.splits[rows].tolist())) > 1:
+        splits = set(annotations.splits[rows].tolist())
+        if size > 0 and len(splits) > 1 and splits & _JUDGING:
             found += _pairs(rows, annotations, files)
     more = [f"and {len(found) - _SHOWN} more such pairs"] if len(found) > _SHOWN else []
     return [*found[:_SHOWN], *more]
 
 
 def _pairs(rows: Sequence[int], annotations: Annotations, files: ImageFiles) -> list[str]:
-    """A line on each of these photos that has an equal one before it in another split."""
+    """A line on each of these photos that has an equal one before it in another split, where one of the two is val or test."""
     seen: dict[bytes, dict[int, int]] = defaultdict(dict)  # digest -> split -> its first row
     lines = []
     for row in rows:
@@ -50,7 +50,7 @@ def _pairs(rows: Sequence[int], annotations: Annotations, files: ImageFiles) -> 
             firsts = seen[hashlib.sha256(files.read(path)).digest()]
         except ImageError:
             continue
-        others = [first for place, first in firsts.items() if place != split]
+        others = [first for place, first in firsts.items() if place != split and {place, split} & _JUDGING]
         if others:
             one = f"{annotations.paths[others[0]]} ({SPLITS[annotations.splits[others[0]]]})"
             lines.append(printable(f"{one} and {path} ({SPLITS[split]}) are the same photo, byte for byte"))

@@ -13,7 +13,7 @@
 - Without metadata, `<split>/<class>/*.jpg` or `<class>/*.jpg` is read as one exclusive type named `class`, if there are two classes or more
   and no table of another name.
 - A catalogue without `val` lends it the 15 % of `train` whose paths hash lowest, one without `test` the 15 % that hash highest. Images that
-  share a value of `group` go together."""
+  share a value of `group` go together, and unlabelled ones that share it with one of these 15 % are left out."""
 
 from __future__ import annotations
 

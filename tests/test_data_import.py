@@ -84,7 +84,9 @@ def test_splits_are_written_as_folders_with_a_table_each(tmp_path, data, photos)
     assert data("import", photos, table, "--out", tmp_path / "out", "--group-column", "sku") == 0
     written = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     tables = {f"{split}/metadata.csv" for split in ("train", "val", "test")}
+    tables.add("unlabeled/metadata.csv")
     assert written == {*tables, "attributes.json", "train/red.jpg", "val/sub/blue.jpg", "test/green.jpg", "unlabeled/grey.jpg"}
+    assert (tmp_path / "out/unlabeled/metadata.csv").read_text().splitlines() == ["file_name,sku", "grey.jpg,7"]
     assert (tmp_path / "out/val/metadata.csv").read_text().splitlines() == ["file_name,colour,sku", "sub/blue.jpg,V,7"]
     opened = open_dataset(f"folder:{tmp_path}/out", options(tmp_path))
     assert labels(opened) == {
@@ -162,6 +164,21 @@ def test_photos_of_a_group_stay_together_after_an_import(tmp_path, data, capsys)
         splits.setdefault(int(path.removeprefix("photos/").removesuffix(".png")) // 2, set()).add(split)
     assert all(len(found) == 1 for found in splits.values())
     assert set().union(*splits.values()) == {0, 1, 2}
+
+
+def test_unlabelled_photos_of_groups_that_are_held_out_are_not_imported(tmp_path, data, capsys):
+    root = tmp_path / "many"
+    root.mkdir()
+    rows = []
+    for number in range(40):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(root / f"{number}.png")
+        rows.append(f"{number}.png,{'unlabeled' if number % 2 else 'train'},item {number // 4},{number % 8 // 4}\n")
+    (tmp_path / "t.csv").write_text("file_name,split,sku,colour\n" + "".join(rows))
+    assert data("import", root, tmp_path / "t.csv", "--out", tmp_path / "out", "--group-column", "sku") == 0
+    assert capsys.readouterr().err == "4 unlabelled images left out: others of their 'sku' are in val or test\n"
+    opened = open_dataset(f"folder:{tmp_path}/out", options(tmp_path))
+    assert (opened.num_images, opened.notes) == ({"train": 16, "val": 2, "test": 2, "unlabeled": 16}, ())
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 36
 
 
 BAD_ROWS = {

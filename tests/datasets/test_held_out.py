@@ -142,3 +142,43 @@ def test_only_val_is_lent_where_test_is_there(tmp_path):
     found, _ = read_files(tmp_path, {"metadata.csv": "file_name,split,color\n" + lines})
     assert [(found.splits == index).sum() for index in range(3)] == [34, 6, 10]
     assert all(found.splits[found.paths.index(f"{i}.jpg")] == 2 for i in range(10))
+
+
+ITEMS = [(f"{i}.jpg", "" if i % 10 == 9 else f"item {i // 4}", "red" if i % 3 else "blue") for i in range(200)]
+
+
+@pytest.mark.parametrize("layout", ["empty cells", "a column split", "folders"])
+def test_no_unlabelled_image_shares_its_group_with_val_or_test(tmp_path, layout):
+    """Every other image is unlabelled, and every fifth of them in no group."""
+    labels = [colour if i % 2 == 0 else "" for i, (_, _, colour) in enumerate(ITEMS)]
+    if layout == "folders":
+        header, parts = "file_name,sku,colour\n", {"train": "", "unlabeled": ""}
+        for i, (path, sku, _) in enumerate(ITEMS):
+            parts["unlabeled" if i % 2 else "train"] += f"{path},{sku},{labels[i] or 'strange'}\n"
+        files = {f"{split}/metadata.csv": header + text for split, text in parts.items()}
+    else:
+        split = ["unlabeled" if i % 2 and layout == "a column split" else "" for i in range(200)]
+        lines = [f"{path},{split[i]},{sku},{labels[i] or split[i]}\n" for i, (path, sku, _) in enumerate(ITEMS)]
+        files = {"metadata.csv": "file_name,split,sku,colour\n" + "".join(lines)}
+    for name, text in (files | {"attributes.json": json.dumps({"group": "sku"})}).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    problems = Problems()
+    found = loader.read(tmp_path, problems)
+    assert [kind.classes for kind in found.schema] == [("blue", "red")]  # what an unlabelled row says is no label
+    group = {path: sku or path for path, sku, _ in ITEMS}
+    where = defaultdict(set)
+    for path, one in zip(found.paths, found.splits.tolist(), strict=True):
+        where[group[path.rpartition("/")[2]]].add(one)
+    assert set(map(frozenset, where.values())) <= {frozenset(each) for each in ((0,), (1,), (2,), (3,), (0, 3))}
+    assert sum(each == {3} for each in where.values()) == 20  # those in no group stay
+    left = 200 - len(found)
+    assert 20 < left < 50
+    assert (problems.count, problems.notes) == (0, [f"{left} unlabelled images left out: others of their 'sku' are in val or test"])
+
+
+def test_splits_that_are_given_leave_unlabelled_images_as_they_are(tmp_path):
+    lines = "".join(f"{i}.jpg,{('train', 'val', 'test', 'unlabeled')[i % 4]},item {i // 8},{i % 3}\n" for i in range(80))
+    files = {"metadata.csv": "file_name,split,sku,colour\n" + lines, "attributes.json": json.dumps({"group": "sku"})}
+    found, problems = read_files(tmp_path, files)
+    assert (problems, np.bincount(found.splits).tolist()) == ([], [20, 20, 20, 20])

@@ -12,11 +12,12 @@ SAME = "are the same photo, byte for byte"
 
 @pytest.fixture
 def dataset(tmp_path, make_photo):
-    """Photos 0 to 29, of which 20 to 29 are for test and 2 is as 22 and 23, 4 as 24, 5 as 6, and 7 as an unlabelled one."""
+    """Photos 0 to 29, of which 20 to 29 are for test and 2 is as 22 and 23, 4 as 24, 5 as 6, and 7 and 25 as unlabelled ones."""
     root = tmp_path / "photos"
     for number in range(30):
         make_photo(root / f"{number}.png", number)
     make_photo(root / "unlabeled/x.png", 7)
+    make_photo(root / "unlabeled/y.png", 25)
     for copy, original in ((22, 2), (23, 2), (24, 4), (6, 5)):
         (root / f"{copy}.png").write_bytes((root / f"{original}.png").read_bytes())
     split = dict.fromkeys(range(15), "train") | dict.fromkeys(range(15, 20), "val")
@@ -30,21 +31,22 @@ def notes(dataset, tmp_path):
 
 
 def test_photos_in_two_splits_are_named(tmp_path, dataset):
-    pairs = [("2", "22"), ("2", "23"), ("4", "24")]
-    assert sorted(notes(dataset, tmp_path)) == [f"{one}.png (train) and {other}.png (test) {SAME}" for one, other in pairs]
+    pairs = [("2.png (train)", "22.png (test)"), ("2.png (train)", "23.png (test)"), ("25.png (test)", "unlabeled/y.png (unlabeled)")]
+    pairs.append(("4.png (train)", "24.png (test)"))
+    assert sorted(notes(dataset, tmp_path)) == [f"{one} and {other} {SAME}" for one, other in pairs]
 
 
 def test_ten_are_named_and_the_rest_counted(tmp_path, dataset, monkeypatch):
     monkeypatch.setattr(_notes, "_SHOWN", 2)
     found = notes(dataset, tmp_path)
     assert [line.endswith(SAME) for line in found] == [True, True, False]
-    assert found[-1] == "and 1 more such pairs"
+    assert found[-1] == "and 2 more such pairs"
 
 
 def test_doctor_says_so_and_finds_no_fault(tmp_path, dataset, capsys):
     assert main(["doctor", dataset, "--cache", str(tmp_path / "cache")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert sum(line.endswith(SAME) for line in lines) == 3
+    assert sum(line.endswith(SAME) for line in lines) == 4
     assert lines[-1] == f"{dataset}: ok"
 
 
