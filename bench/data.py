@@ -10,6 +10,7 @@ from typing import Any
 
 from bench import registry
 from bench.cli import FAILED, OK
+from bench.outcomes import classify
 from bench.protocol import BadDataError, DataOptions, NoDataError
 from bench.run import check_dataset_name, choose_preset
 from bench.spec import UsageError
@@ -81,8 +82,9 @@ def _show(options: argparse.Namespace) -> int:
     data = DataOptions(options.data_root.expanduser(), options.cache.expanduser(), options.data, preset, options.on_bad_data)
     try:
         opened = registry.load_part("datasets._open").open_dataset(options.dataset, data)
-    except (NoDataError, BadDataError) as error:
-        print(f"bench data: {error}", file=sys.stderr)
+    except Exception as error:  # its files, its own code, or a cache that cannot be written
+        told = isinstance(error, NoDataError | BadDataError | OSError)
+        print(f"bench data: {error if told else classify(error)[1]}", file=sys.stderr)
         return FAILED
     part, faults = registry.load_part("datasets._show"), []
     summary = {"name": opened.name, "source": opened.source} | part.summarize(opened.annotations, options.split or "")

@@ -178,6 +178,15 @@ def test_what_cannot_be_shown_is_said(tmp_path, small, data, photos, capsys):
         assert text in capsys.readouterr().err
 
 
+def test_a_cache_that_cannot_be_used_is_said_in_a_line(tmp_path, data, imported, capsys):
+    (tmp_path / "cache").write_text("a file")
+    assert data("show", f"folder:{imported}") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("bench data: ")
+    assert f"'{tmp_path}/cache" in error
+    assert error.count("\n") == 1
+
+
 def test_an_action_that_does_not_exist_gets_a_hint(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["data", "shwo"])

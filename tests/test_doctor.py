@@ -1,5 +1,6 @@
 """bench doctor: every fault named with file and line, before anything is queued."""
 
+import pytest
 from planted import bench, catalogue
 
 from datasets.runway import render
@@ -59,3 +60,23 @@ def test_a_file_that_may_be_absent_is_named_and_costs_nothing(tmp_path):
     done = bench(*ask, cwd=tmp_path, plugins=tmp_path)
     file = "Anno_coarse/list_landmarks.txt or Anno/list_landmarks.txt"
     assert (done.returncode, done.stdout) == (0, f"deepfashion: {file}: absent, and the data set can do without\ndeepfashion: ok\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [("def (", "SyntaxError: "), ("import nowhere", "ModuleNotFoundError: No module named 'nowhere'"), ("x = 1", "AttributeError: ")],
+)
+def test_a_broken_file_of_a_data_set_costs_the_others_nothing(tmp_path, source, message):
+    photos = catalogue(tmp_path / "photos")
+    (tmp_path / "plugins/datasets").mkdir(parents=True)
+    (tmp_path / "plugins/datasets/brokn.py").write_text(source)
+    (tmp_path / "data/brokn").mkdir(parents=True)
+    where = {"cwd": tmp_path, "plugins": tmp_path / "plugins"}
+    done = bench("doctor", "brokn", f"folder:{photos}", "--data-root", tmp_path / "data", **where)
+    assert (done.returncode, done.stderr) == (1, "")
+    broken, count, sound = done.stdout.splitlines()
+    assert broken.startswith(f"brokn: {message}")
+    assert (count, sound) == ("brokn: 1 problems", f"folder:{photos}: ok")
+    done = bench("data", "show", "brokn", "--data-root", tmp_path / "data", **where)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert done.stderr.startswith(f"bench data: {message}")
