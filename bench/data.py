@@ -42,8 +42,9 @@ def _import(options: argparse.Namespace) -> int:
             raise UsageError(f"{path}: no such {'folder' if path is options.photos else 'file'}")
     problems = registry.load_part("datasets._schema").Problems()
     columns = [name.strip() for name in (options.columns or "").split(",") if name.strip()]
+    part = registry.load_part("datasets._catalogue")
     try:
-        annotations = registry.load_part("datasets._catalogue").import_catalogue(
+        annotations = part.import_catalogue(
             options.photos,
             options.table,
             options.out,
@@ -54,6 +55,8 @@ def _import(options: argparse.Namespace) -> int:
             link=options.link,
             skip=options.on_bad_data == "skip",
         )
+    except part.NoColumnError as error:
+        raise UsageError(f"{options.table}: {error}") from error
     except BadDataError:
         _show_problems(problems)
         advice = "" if problems.ended else ", or leave these rows out with --on-bad-data skip"

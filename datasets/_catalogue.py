@@ -16,11 +16,16 @@ from datasets._annotate import Row
 from datasets._files import ImageFiles
 from datasets._images import damaged
 from datasets._once import new_folder
+from datasets._paths import leads_out
 from datasets._schema import Annotations, Problems
 
 PHOTOS = "photos"  # the folder of the catalogue that holds the photos where all are of one split; it is the name of none
 _TABS = (".tsv", ".tab")
 _ADVICE = "; --file-column NAME says which one names the photo"
+
+
+class NoColumnError(ValueError):
+    """A column that the command names and the table lacks; the text names the option and the columns there."""
 
 
 def import_catalogue(
@@ -41,11 +46,13 @@ def import_catalogue(
     photos: the folder to which the table's paths are relative; nothing outside it is read. problems: gets every row and photo at fault,
     by the table's lines. columns: the attribute types; where it is empty, every column that looks like one. group: the column whose values
     stay in one split each, no type unless columns names it. link: hard links instead of copies. skip: leave rows at fault out. Raises
-    BadDataError where there are any otherwise, or nothing is left; FileExistsError for an out that is in use, OSError where a photo cannot
-    be copied or linked."""
+    NoColumnError where the table lacks one of columns or group; BadDataError where there are rows at fault otherwise, or nothing is left;
+    FileExistsError for an out that is in use, OSError where a photo cannot be copied or linked."""
     said = _annotate.Described(None, group)
     with new_folder(out) as folder:
-        rows = list(_imagefolder.unique(_imagefolder.listed(_lines(table, file_column, problems), table.name, problems), problems))
+        listed = list(_imagefolder.listed(_lines(table, file_column, problems), table.name, problems))
+        rows = list(_imagefolder.unique(_named_in_full(photos, listed), problems))
+        _check_columns(rows, columns, group)
         annotations = _annotate.annotate(_moved(rows), said, columns, problems)
         good = set(annotations.where_line.tolist())
         for problem in damaged(photos, replace(annotations, paths=[row.path for row in rows if row.line in good])):
@@ -70,6 +77,37 @@ def _lines(table: Path, file_column: str, problems: Problems) -> Iterator[tuple[
             yield line, cells
         else:
             yield line, {name: cell if name == "file_name" else cell.replace(";", _tables.SEPARATOR) for name, cell in cells.items()}
+
+
+def _named_in_full(photos: Path, rows: Sequence[Row]) -> Iterator[Row]:
+    """The rows, the name of a photo with its suffix where the table leaves it out and exactly one photo of that name is there."""
+    there: dict[str, dict[str, list[str]]] = {}  # folder -> name without suffix -> names of photos
+    for row in rows:
+        folder, name = os.path.split(row.path)
+        if row.path.lower().endswith(_imagefolder.IMAGES) or os.path.isfile(photos / row.path):
+            yield row
+            continue
+        if folder not in there:
+            there[folder] = _by_stem(photos, folder)
+        found = there[folder].get(name, [])
+        yield replace(row, path=os.path.join(folder, found[0])) if len(found) == 1 else row
+
+
+def _by_stem(photos: Path, folder: str) -> dict[str, list[str]]:
+    """The names of the photos in a folder by their names without suffix; none where it is no folder, or leads elsewhere."""
+    found: dict[str, list[str]] = {}
+    if os.path.isdir(photos / folder) and not leads_out(photos, folder):
+        for name in filter(_imagefolder.is_image, os.listdir(photos / folder)):
+            found.setdefault(os.path.splitext(name)[0], []).append(name)
+    return found
+
+
+def _check_columns(rows: Sequence[Row], columns: Sequence[str], group: str) -> None:
+    """Raises NoColumnError for the first column that the command names and no row has."""
+    there = dict.fromkeys(name for row in rows for name in row.cells if name not in _tables.RESERVED)
+    for option, name in (*(("--columns", name) for name in columns), *([("--group-column", group)] if group else [])):
+        if rows and name not in there:
+            raise NoColumnError(f"{option} {name!r} given, but the table has the columns {', '.join(there) or 'none'}")
 
 
 def _moved(rows: Sequence[Row]) -> list[Row]:
