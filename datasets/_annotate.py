@@ -147,9 +147,8 @@ def _types(
         if classes:
             kinds.append(attribute_type(name, list(map(str, classes)), exclusive=not multi, file=said_by, problems=problems))
     if not kinds and ignored:
-        problems.fatal(
-            ".", 0, f"no attribute types; values hardly repeat or are all one in {', '.join(ignored)}; name types in attributes.json or --columns"
-        )
+        left_out = f"values hardly repeat or are all one in {', '.join(ignored)}"
+        problems.fatal(".", 0, f"no attribute types; {left_out}; name types in attributes.json or --columns")
     if not kinds:
         problems.fatal(".", 0, f"no attribute types; metadata needs a column for each (there are {', '.join(names) or 'none'})")
     return kinds, columns, ignored

@@ -61,7 +61,8 @@ def test_the_root_file_beside_split_folders_does_not_count(tmp_path):
 
 
 def test_folders_beside_those_of_splits_are_noted(tmp_path):
-    files = {"eval/metadata.jsonl": "", "holdout/dress/1.jpg": "", "more/2.jpg": "", ".cache/3.jpg": "", "docs/a/b/4.jpg": "", "sizes/t.txt": ""}
+    others = ("eval/metadata.jsonl", "holdout/dress/1.jpg", "more/2.jpg", ".cache/3.jpg", "docs/a/b/4.jpg", "sizes/t.txt")
+    files = dict.fromkeys(others, "")
     said = [f"{name} is no split's name and is not read; train, val, test and unlabeled are" for name in ("eval", "holdout", "more")]
     assert notes(write(tmp_path / "tables", {**SPLIT_FILES, **files})) == said
     tree = {f"{split}/{name}": "" for split in ("train", "val", "test") for name in CLASS_TREE}
@@ -264,11 +265,12 @@ def test_photos_of_formats_that_are_not_read_are_counted_by_folder(tmp_path):
 
 def test_links_to_folders_are_not_entered_and_said(tmp_path):
     write(tmp_path, {f"train/{name}": "" for name in CLASS_TREE} | {"unlabeled/a/x.jpg": "", "train/.store/1.jpg": ""})
-    for name in ("train/dress/more", "unlabeled/a/more"):
+    links = ("train/dress/more", "unlabeled/a/more")
+    for name in links:
         (tmp_path / name).symlink_to(tmp_path / "train/.store")
     found, problems = read(tmp_path)
     assert len(found) == 19
-    assert problems == [f"{name}: is a symbolic link to a folder, which is not entered" for name in ("train/dress/more", "unlabeled/a/more")]
+    assert problems == [f"{name}: is a symbolic link to a folder, which is not entered" for name in links]
 
 
 @pytest.mark.parametrize("below", ["", "train/"])
