@@ -79,7 +79,7 @@ class Store:
 
     def records(self) -> Iterator[Record]:
         """All records that can be read, in the order of their keys."""
-        for path in self._record_paths():
+        for path in [Path(entry.path) for entry in self.record_files()]:  # listed first: what is damaged is renamed
             record = self._load(path)
             if record is not None:
                 yield record
@@ -88,7 +88,7 @@ class Store:
         """All records by key, and what is wrong with those that cannot be used: one text each. Nothing is set aside or changed."""
         found: dict[str, Record] = {}
         faults: list[str] = []
-        for path in self._record_paths():
+        for path in [Path(entry.path) for entry in self.record_files()]:
             try:
                 record = read_record(path)
             except DamagedRecordError as error:
@@ -101,19 +101,21 @@ class Store:
                 found[path.stem] = record
         return found, faults
 
-    def _record_paths(self) -> list[Path]:
+    def record_files(self) -> Iterator[os.DirEntry[str]]:
         """The files of all records, in the order of their keys. Folders that this user may not read are counted in one line."""
-        found, num_refused = [], 0
+        num_refused = 0
         for folder in sorted((self.root / "records").glob("??")):
             try:
-                found += sorted(folder / name for name in os.listdir(folder) if name.endswith(".json"))
+                with os.scandir(folder) as found:
+                    own = sorted((entry for entry in found if entry.name.endswith(".json")), key=lambda entry: entry.name)
             except PermissionError:
                 num_refused += 1
             except _NO_FILE:
                 continue
+            else:
+                yield from own
         if num_refused:
             _tell_refused(self.root / "records", num_refused)
-        return found
 
     def _load(self, path: Path) -> Record | None:
         try:

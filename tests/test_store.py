@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from handmade import record
 
 from bench import clean
+from bench.report.index import read_records
 from bench.store import Store, StoreError, replacing, upgrade
 
 KEY = "ab" + "0" * 62
@@ -54,19 +56,20 @@ def test_a_damaged_record_is_set_aside_and_counts_as_none(store, text):
     assert list(store.records()) == []
 
 
-def test_folders_that_may_not_be_read_are_counted_in_one_line(store, monkeypatch, caplog):
+def test_folders_that_may_not_be_read_are_counted_in_one_line(store, monkeypatch, caplog, tmp_path):
     for key in (KEY, "cd" + KEY[2:], "ef" + KEY[2:]):
         store.write(record(key))
-    listdir = os.listdir
+    scandir = os.scandir
 
     def private(folder):
-        if folder.name in ("ab", "ef"):
+        if Path(folder).name in ("ab", "ef"):
             raise PermissionError(errno.EACCES, "Permission denied")
-        return listdir(folder)
+        return scandir(folder)
 
-    monkeypatch.setattr(os, "listdir", private)
+    monkeypatch.setattr(os, "scandir", private)
     assert [each["key"] for each in store.records()] == ["cd" + KEY[2:]]
     assert list(store.survey()[0]) == ["cd" + KEY[2:]]
+    assert [each["key"] for each in read_records(store, tmp_path / "index.json")] == ["cd" + KEY[2:]]  # what `report` reads
     assert caplog.messages == [f"{store.root / 'records'}: 2 of its folders may not be read by this user; the records in them are left out"]
 
 

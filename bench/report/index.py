@@ -5,7 +5,6 @@ A record read so is whole to whoever asks for a field: what the index leaves out
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -75,17 +74,9 @@ def read_records(store: Store, path: Path) -> list[Record]:
 
 def _stamps(store: Store) -> Iterator[tuple[str, str]]:
     """(key, time and size of its file) in the order of keys."""
-    try:
-        folders = sorted(entry.path for entry in os.scandir(store.root / "records") if len(entry.name) == 2 and entry.is_dir())
-    except FileNotFoundError:
-        return
-    for folder in folders:
-        found = []
-        for entry in os.scandir(folder):
-            if entry.name.endswith(".json"):
-                facts = entry.stat()
-                found.append((entry.name.removesuffix(".json"), f"{facts.st_mtime_ns}:{facts.st_size}"))
-        yield from sorted(found)
+    for entry in store.record_files():
+        facts = entry.stat()
+        yield entry.name.removesuffix(".json"), f"{facts.st_mtime_ns}:{facts.st_size}"
 
 
 def _read(path: Path) -> dict[str, list[Any]]:
