@@ -9,6 +9,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one core each; set before numpy is im
 
 import pytest
 from hypothesis import settings
+from planted import forget
 
 from bench import registry
 from bench.compat import fix_torchvision
@@ -52,9 +53,7 @@ def _forget_planted():
         file = getattr(module, "__file__", None) or ""
         if name.startswith(tuple(f"{kind}." for kind in registry.KINDS)) and not file.startswith(str(registry.ROOT)):
             del sys.modules[name]
-    registry._imported.clear()
-    for cached in (registry.source_hash, registry._imported_hash, registry._imports, registry._module_hash, registry._read):
-        cached.cache_clear()
+    forget()
 
 
 @pytest.fixture(scope="session")

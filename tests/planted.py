@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench import registry
+
 ROOT = Path(__file__).resolve().parent.parent
 
 PLAIN = '''"""Class frequencies: learns at once."""
@@ -99,6 +101,18 @@ SLOW = PLAIN.replace("class Plain", "class Slow").replace(
         run.train("slow", nn.Linear(1, 1, bias=False), loss, Steps(), Recipe(epochs=1, learning_rate=0.1))
 """,
 )
+
+
+def forget():
+    """What this process knows of planted files is nothing to those of the next test, which may have the same names."""
+    registry._imported.clear()
+    reread()
+
+
+def reread():
+    """The registry looks at all files again, as another process would, but for what is imported."""
+    for cached in (registry.source_hash, registry._imported_hash, registry._imports, registry._module_hash, registry._read):
+        cached.cache_clear()
 
 
 def plant(folder: Path, **sources: str) -> Path:

@@ -80,7 +80,9 @@ def test_other_metrics_have_none(metric):
 def test_tables_find_a_group_by_the_name_of_an_attribute():
     arrays = with_groups(predicted(60)[0], ["MX", "US"] * 30)
     record = {"status": "ok", "seed": 0, "per_attribute": {"class": {}}, "metrics": {}, "predictions_path": "", "key": "", "finished": 0.0}
-    group = Group([record], SimpleNamespace(load_arrays=lambda _: arrays))
+    record |= {"data_hash": "d" * 64, "split": "test"}
+    split = SCHEMA, {}
+    group = Group([record], SimpleNamespace(load_arrays=lambda _: arrays, load_split=lambda *_: split))
     expected = image_groups.of_group([arrays], "marketplace=MX", "accuracy@1")
     found = group.replicates("marketplace=MX", "accuracy@1")
     assert found.value == expected.value

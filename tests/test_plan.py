@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from planted import forget
 
 from bench import plan, registry
 from bench.plan import DataFacts, Sweep, make_cells, make_conditions, make_stages, select_rows
@@ -34,7 +35,7 @@ def _planted(tmp_path, monkeypatch):
     (tmp_path / "methods" / "crooked.py").write_text("def (")
     monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path))
     yield
-    registry._read.cache_clear()
+    forget()
 
 
 def cells_of(rows, conditions=(("none", 0),), datasets=("darn",), seeds=(0,), fractions=(1.0,), **overrides):

@@ -1,6 +1,7 @@
 """Names from files, facts from their syntax trees."""
 
 import pytest
+from planted import forget, reread
 
 from bench import registry
 
@@ -32,14 +33,9 @@ def plugins(tmp_path, monkeypatch):
     (tmp_path / "methods" / "losses" / "planted_loss.py").write_text("def loss(x):\n    return x + 1\n")
     (tmp_path / "methods" / "crooked.py").write_text("def (:\n")
     monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path))
-    clear()
+    forget()
     yield tmp_path / "methods"
-    clear()
-
-
-def clear():
-    for cached in (registry.source_hash, registry._imported_hash, registry._imports, registry._module_hash, registry._read):
-        cached.cache_clear()
+    forget()
 
 
 def test_a_file_is_registered_by_its_name(plugins):
@@ -86,7 +82,7 @@ def test_an_incomplete_method_says_what_is_missing(plugins, text, error):
 
 def hash_after(path, edit):
     path.write_text(edit(path.read_text()))
-    clear()
+    reread()
     return registry.source_hash("methods", "planted")
 
 
@@ -129,7 +125,7 @@ f(*a, **b), print()
 def test_the_hash_is_the_same_on_every_python(plugins):
     """Later ones write other syntax trees: this was computed with 3.11."""
     (plugins / "every_kind.py").write_text(EVERY_KIND)
-    clear()
+    reread()
     assert registry._module_hash("methods.every_kind", (0, 0, 0)) == "165abd02bbdc374fa112a1c7bbde55d317db3626805b7a461dcb00b9c6b11f42"
 
 
@@ -159,7 +155,7 @@ def test_code_that_was_edited_while_it_was_imported_is_refused(plugins):
     path = plugins / "planted.py"
     text = path.read_text().replace("from methods.losses import planted_loss", "")
     path.write_text(f"{text}\n\nwith open({str(path)!r}, 'a') as file:\n    file.write('LATER = 1')\n")
-    clear()
+    reread()
     with pytest.raises(registry.ChangedSourceError):
         registry.check_source("planted", registry.source_hash("methods", "planted"))
 
@@ -167,7 +163,7 @@ def test_code_that_was_edited_while_it_was_imported_is_refused(plugins):
 def test_a_helper_that_nobody_imports_does_not_count(plugins):
     before = registry.source_hash("methods", "planted")
     (plugins / "losses" / "other.py").write_text("x = 1\n")
-    clear()
+    reread()
     assert registry.source_hash("methods", "planted") == before
 
 
@@ -215,9 +211,9 @@ def test_a_file_whose_name_cannot_be_imported_breaks_only_itself(plugins):
 
 def test_two_files_of_one_name_are_named(plugins):
     (plugins / "supervised.py").write_text(HEAD + INIT)
-    clear()
+    reread()
     assert registry.entry("methods", "supervised").error.startswith(f"methods/supervised.py is in {registry.ROOT / 'methods'} and in")
-    clear()
+    reread()
 
 
 def test_a_folder_of_plugins_that_is_not_there_is_named(tmp_path, monkeypatch):

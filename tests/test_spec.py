@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planted import forget
 
-from bench import registry
 from bench.seeding import canonical, derive_seed
 from bench.spec import CellSpec, DataSpec, FitSpec, UsageError, check_value, parse_set, resolve_params, row_label
 
@@ -113,7 +113,7 @@ def planted(tmp_path, monkeypatch):
     (tmp_path / "methods" / "planted.py").write_text(text)
     monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path))
     yield
-    registry._read.cache_clear()
+    forget()
 
 
 def test_params_are_defaults_then_preset_then_row_then_set(planted):

@@ -2,9 +2,8 @@
 
 import pytest
 from faulty import GATED
-from planted import PLAIN, catalogue, plant
+from planted import PLAIN, catalogue, forget, plant
 
-from bench import registry
 from bench.working import open_dataset
 
 
@@ -13,7 +12,6 @@ def place(tmp_path, monkeypatch):
     """A working folder with a small catalogue and planted methods, which this process and those that it starts see."""
     catalogue(tmp_path / "photos")
     monkeypatch.setenv("BENCH_PLUGINS", str(plant(tmp_path / "plugins", plain=PLAIN, gated=GATED)))
-    registry._read.cache_clear()
     yield tmp_path
-    registry._read.cache_clear()
+    forget()
     open_dataset.cache_clear()

@@ -7,9 +7,9 @@ import sys
 import time
 
 import pytest
-from planted import PLAIN, ROOT, catalogue, plant
+from planted import PLAIN, ROOT, catalogue, forget, plant
 
-from bench import cli, registry, run
+from bench import cli, run
 from bench.store import Store, write_whole
 
 
@@ -21,7 +21,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_PLUGINS", str(tmp_path / "plugins"))
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     yield tmp_path
-    registry._read.cache_clear()
+    forget()
 
 
 def words_of(place, *words):
