@@ -11,8 +11,8 @@ Differences from the source:
 - Words outside the bag are drawn uniformly, num_negatives of them; with unknown_negative, as in the source, a word counts as outside
   where its label is unknown: unknown is then read as negative. Images with an empty bag take no part.
 - Exclusive types and others are alike: a score is a logit of the one vocabulary, and ranks the classes within its type.
-- Optimiser, rates, lengths and num_negatives are ours. Images are mirrored and shifted. Preset tiny draws several words of an image in each
-  step, which costs nothing beside its pass through the network, and takes part of the noise out of so few steps.
+- Optimiser, rates, lengths and num_negatives are ours. Images are mirrored and shifted, but not at preset tiny, which draws several words
+  of an image in each step, which costs nothing beside its pass through the network, and takes part of the noise out of so few steps.
 - While the last layer learns alone, pretrained batch norms keep their statistics; those of a network from scratch, which describe no image
   yet, are a batch's.
 - Of the epochs of the second part, the one with the best F1@1 on validation, pooled over types, is kept."""

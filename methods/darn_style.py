@@ -9,7 +9,8 @@ Differences from the source:
 - The backbone is a ResNet-50 from ImageNet's weights, where the source has a network in network. A branch is hidden units, ReLU and a
   linear layer; their number, optimiser, rate and length are ours.
 - Exclusive types get a masked softmax cross-entropy, the others, ours, a masked sigmoid one; the loss is the mean over types.
-- Images are mirrored and shifted. Of the epochs the one with the best F1@1 on validation, pooled over types, is kept."""
+- Images are mirrored and shifted, but not at preset tiny. Of the epochs the one with the best F1@1 on validation, pooled over types, is
+  kept."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ Differences from the paper:
   count images of the pool, labelled ones included as in the paper's footnote. Momentum is not Nesterov's.
 - The rate is to fall as cos(7 pi k / 16 K) over K steps. Ours falls to the same end, .195 of the start, by half a turn of a cosine, the
   training loop's: it is lower on the way, .60 where the paper has .77 halfway.
-- What answers is the average of the weights (EMA, .999) of the epoch with the best F1@1 on validation, pooled over types."""
+- What answers is the average of the weights (EMA, .999) of the epoch with the best F1@1 on validation, pooled over types; preset tiny
+  validates the last epoch alone."""
 
 from __future__ import annotations
 

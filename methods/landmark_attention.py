@@ -18,7 +18,7 @@ Differences from the source:
 - The weights of positives and negatives are one pair for all attributes, the share of the other kind among known labels; the source says
   only that their numbers decide. The ranking within a type is then that of the probabilities.
 - Exclusive types get the cross-entropy, each with weight 1, the others the weighted one together; the source has one exclusive type.
-- The U-Net's width, optimiser, rate and length are ours. Images are mirrored and shifted.
+- The U-Net's width, optimiser, rate and length are ours. Images are mirrored and shifted, but not at preset tiny.
 - Of the epochs the one with the best F1@1 on validation, pooled over types, is kept.
 - At preset tiny the network is a small ResNet, attended to after conv3, where maps have 4 x 4 places; heat maps have 32 x 32, and wider
   bumps, which the largest map keeps at 4 x 4."""

@@ -15,7 +15,8 @@ Differences from the sources:
 - Images without a positive of a type take no part in its loss. Classes without a labelled image are never ranked.
 - Batches are drawn at random, where ProxyAnchor's authors do the same and NormalizedSoftmax's balance classes.
 - Proxies learn at proxy_rate times the rate of the network (ProxyAnchor's authors: 100). Embedding size is MTSS's; optimiser and length are
-  ours. Images are mirrored and shifted. Of the epochs the one with the best F1@1 on validation, pooled over types, is kept."""
+  ours. Images are mirrored and shifted, but not at preset tiny. Of the epochs the one with the best F1@1 on validation, pooled over types,
+  is kept."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ Differences from the paper:
 - Classes beyond the 40 most frequent ones, and those without a labelled image, have no trained vector: they are never ranked, and count
   as misses. Nor may such a vector be the closest one of Eq. (4).
 - Label vectors start at unit length, since their gradient shrinks with their length and only their direction is used.
-- Images are mirrored and shifted by up to an eighth (augment, student_augment); the paper names no augmentation. Teachers and student
-  see the same view. Without student_augment the teachers run once over the pool, not once an epoch.
+- Images are mirrored and shifted by up to an eighth (augment, student_augment), but not at preset tiny; the paper names no augmentation.
+  Teachers and student see the same view. Without student_augment the teachers run once over the pool, not once an epoch.
 - "tuned" picks, for each type, the focusing exponent of tune_gammas whose teacher has the best F1@1 on validation.
 - The BCE teacher (Table 3) classifies linearly with its dictionary and a bias, on the same draws; an unknown label counts as negative, in
   images with a positive of the type alone.

@@ -26,6 +26,8 @@ Differences from the report, and what it leaves open:
 - Epochs and rates of the pre-training are ours; so is `supervised`, the first stage alone.
 - Yogi, one of the optimisers of Sec. 4.1.3, is left out. Half precision is the training loop's autocast, with a scaled loss where
   the device has no bfloat16.
+- Row cr without any unlabelled image: labelled ones stand in for the pool and count in the cross-entropy, which is divided by the labelled
+  part of the batch alone, so that it weighs five times as much at preset tiny. lp and lp-cr divide by the whole batch.
 - Of the epochs, the one with the best top-1 (F1@1 where a type is not exclusive) on validation is kept."""
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One network with a linear head for each attribute type, trained on the labels alone: what a semi-supervised method has to beat.
 
 Cross-entropy on exclusive types and sigmoid cross-entropy on the others, each over known labels only and averaged over types; images are
-mirrored and shifted. Of the epochs, the one with the best F1@1 on validation, pooled over types, is kept. No table of a paper is
-reproduced; MTSS compares itself with such a network in Tables 2 and 3."""
+mirrored and shifted, but not at preset tiny. Of the epochs, the one with the best F1@1 on validation, pooled over types, is kept. No table
+of a paper is reproduced; MTSS compares itself with such a network in Tables 2 and 3."""
 
 from __future__ import annotations
 

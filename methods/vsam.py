@@ -9,7 +9,8 @@ Differences from the source:
 - No pose: neither its landmarks nor its loss, which supervise the source's attention. The gate learns from the labels alone.
 - Exclusive types get a softmax focal loss and the others a sigmoid one, both with γ = 2; the loss is the mean over types.
 - The backbone is a ResNet-50 from ImageNet's weights, gated after conv5. Optimiser, rate and length are ours.
-- Images are mirrored and shifted. Of the epochs the one with the best F1@1 on validation, pooled over types, is kept.
+- Images are mirrored and shifted, but not at preset tiny. Of the epochs the one with the best F1@1 on validation, pooled over types, is
+  kept.
 - At preset tiny maps after conv5 have one place, so that those after conv3 (4 x 4) are gated, by a 3 x 3 convolution."""
 
 from __future__ import annotations
