@@ -13,8 +13,8 @@ Differences from the paper:
 - Weak views of images without a label pass the network first and alone, without gradients, in training mode.
 - Training signal annealing, which releases labels slowly, is left out, as are filters by domain: the pool is what the data set has.
 - The network is a ResNet-50 from ImageNet's weights, like the other methods here. Epochs count images of the pool, labelled ones included.
-- Of the epochs the one with the best F1@1 on validation, pooled over types, is kept (preset tiny validates the last one alone); its weights are not
-  averaged."""
+- Of the epochs the one with the best F1@1 on validation, pooled over types, is kept (preset tiny validates the last one alone); its weights
+  are not averaged."""
 
 from __future__ import annotations
 
