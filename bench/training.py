@@ -121,10 +121,12 @@ class TrainingRun:
             truth = hidden[kind]
             if len(pseudo) != len(truth):
                 raise ValueError(f"audit {name!r}: {len(pseudo)} pseudo-labels of type {kind!r} for a pool of {len(truth)}")
-            checked = np.flatnonzero((pseudo >= 0) & (truth == POSITIVE).any(axis=1))
+            known = (truth == POSITIVE).any(axis=1)
+            checked = np.flatnonzero((pseudo >= 0) & known)
+            if known.any():
+                self.log(**{f"{name}/{kind}/coverage": float((pseudo >= 0).mean())})
             if len(checked):
-                right = truth[checked, pseudo[checked]] == POSITIVE
-                self.log(**{f"{name}/{kind}/coverage": float((pseudo >= 0).mean()), f"{name}/{kind}/accuracy": float(right.mean())})
+                self.log(**{f"{name}/{kind}/accuracy": float((truth[checked, pseudo[checked]] == POSITIVE).mean())})
 
     @property
     def corruptions(self) -> Sequence[str]:

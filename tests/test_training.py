@@ -182,6 +182,13 @@ def test_an_audit_logs_what_share_of_pseudo_labels_is_right():
     TrainingRun(seed=0, device=CPU).audit("lp", {})
 
 
+@pytest.mark.parametrize(("hidden", "logged"), [([[1, 0], [0, 1]], {"lp/kind/coverage": 0.0}), ([[-1, -1], [-1, -1]], {})])
+def test_who_is_never_sure_has_a_coverage_of_zero(hidden, logged):
+    run = TrainingRun(seed=0, device=CPU, hidden_labels=lambda: {"kind": np.array(hidden, dtype=np.int8)})
+    run.audit("lp", {"kind": np.array([-1, -1])})
+    assert run.logged == logged
+
+
 def test_histories_are_kept_by_phase():
     run = TrainingRun(seed=0, device=CPU)
     rows = run.train("p", network(), noisy_loss, Regression(), recipe())
