@@ -19,6 +19,8 @@ TABLE = (
     "test\tgrey.jpg\tred\t\n"
 )
 
+CLASS_TREE = {f"{name}/{i}.jpg": "" for name in ("dress", "shirt") for i in range(9)}
+
 
 def write(root, files: dict[str, str]):
     """root with these files in it."""
@@ -33,6 +35,19 @@ def read(root):
     problems = Problems()
     found = folder.read(root, problems)
     return found, [str(problem) for problem in problems.found]
+
+
+def rows(found):
+    """path -> split index and the names of its positive classes by type; None where nothing is known."""
+    table = {}
+    for i, path in enumerate(found.paths):
+        marks = {}
+        for kind in found.schema:
+            values = found.labels[kind.name][i]
+            assert (values == -1).all() or (values >= 0).all()
+            marks[kind.name] = None if values[0] == -1 else [kind.classes[c] for c in range(len(values)) if values[c] == 1]
+        table[path] = (int(found.splits[i]), marks)
+    return table
 
 
 def command(tmp_path):

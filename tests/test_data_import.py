@@ -167,12 +167,17 @@ def test_the_column_that_is_named_wins_over_one_called_file_name(tmp_path, data,
     assert opened.schema.names == ("colour",)
 
 
-def test_photos_of_a_group_stay_together_after_an_import(tmp_path, data, capsys):
-    root = tmp_path / "many"
+def many(root):
+    """The folder with 40 photos, 0.png to 39.png."""
     root.mkdir()
-    rows = []
     for number in range(40):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(root / f"{number}.png")
+    return root
+
+
+def test_photos_of_a_group_stay_together_after_an_import(tmp_path, data, capsys):
+    root, rows = many(tmp_path / "many"), []
+    for number in range(40):
         rows.append(f"{number}.png,item {number // 2},{'red' if number % 3 else 'blue'}\n")
     (tmp_path / "t.csv").write_text("file_name,sku,colour\n" + "".join(rows))
     words = ("import", root, tmp_path / "t.csv", "--out", tmp_path / "out", "--group-column")
@@ -192,11 +197,8 @@ def test_photos_of_a_group_stay_together_after_an_import(tmp_path, data, capsys)
 
 
 def test_unlabelled_photos_of_groups_that_are_held_out_are_not_imported(tmp_path, data, capsys):
-    root = tmp_path / "many"
-    root.mkdir()
-    rows = []
+    root, rows = many(tmp_path / "many"), []
     for number in range(40):
-        Image.new("RGB", (8, 8), (number, 0, 0)).save(root / f"{number}.png")
         rows.append(f"{number}.png,{'unlabeled' if number % 2 else 'train'},item {number // 4},{number % 8 // 4}\n")
     (tmp_path / "t.csv").write_text("file_name,split,sku,colour\n" + "".join(rows))
     assert data("import", root, tmp_path / "t.csv", "--out", tmp_path / "out", "--group-column", "sku") == 0
