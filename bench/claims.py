@@ -188,7 +188,7 @@ def _at(part: Part, place: Column, figures: Figures, source: str, preset: str) -
     if lacking := [row.label for row in rows if not _is_there(row, place, figures, source, preset)]:
         return None, lacking, 0
     cells = [_cell(row, place, source, preset) for row in rows]
-    metrics = [row.metrics.get(place.metric, place.metric) for row in rows]
+    metrics = [row.metric(place) for row in rows]
     (own, other), seeds = figures.paired(cells, place.attribute, metrics, corrupted=place.corrupted)
     if own is None or other is None or math.isnan(own.value) or math.isnan(other.value):
         what = "with a seed in common" if figures.same_images(cells, corrupted=place.corrupted) else "on the same images"
@@ -198,7 +198,7 @@ def _at(part: Part, place: Column, figures: Figures, source: str, preset: str) -
 
 
 def _is_there(row: Row, place: Column, figures: Figures, source: str, preset: str) -> bool:
-    metric = row.metrics.get(place.metric, place.metric)
+    metric = row.metric(place)
     found = figures.replicates(_cell(row, place, source, preset), place.attribute, metric, corrupted=place.corrupted)
     return found is not None and not math.isnan(found.value)
 
@@ -207,7 +207,7 @@ def _loss(row: Row, place: Column, figures: Figures, source: str, preset: str) -
     """The share of its clean figure that a row loses under the corruptions, over the seeds that it has everywhere, and how many."""
     from bench.report.figures import NUM_CONDITIONS
 
-    metric = row.metrics.get(place.metric, place.metric)
+    metric = row.metric(place)
     clean, corrupted = figures.beside_clean(_cell(row, place, source, preset))
     groups = figures.with_seeds_of_all([clean, *corrupted.values()]) if clean is not None and len(corrupted) == NUM_CONDITIONS else []
     own, *under = [group.replicates(place.attribute, metric) for group in groups] or [None]

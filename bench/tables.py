@@ -69,6 +69,10 @@ class Row:
     metrics: Mapping[str, str] = field(default_factory=dict)
     datasets: tuple[str, ...] = ()
 
+    def metric(self, column: Column) -> str:
+        """Our metric for a column of the table."""
+        return self.metrics.get(column.metric, column.metric)
+
 
 @dataclass(frozen=True)
 class Table:

@@ -186,7 +186,7 @@ def replicates_of(table: Table, figures: Figures, row: Row, column: Column, sour
     """Our figure of a cell; a gain is relative to the same figure of another row, in parts of one, and that of the attribute "average"
     the mean gain over the table's types."""
     if not column.gain:
-        metric = row.metrics.get(column.metric, column.metric)
+        metric = row.metric(column)
         cell = place_of(row, column, source, preset)
         return figures.replicates(cell, column.attribute, metric, corrupted=column.corrupted)
     if row.label == column.gain or row.method == "floor":
@@ -203,7 +203,7 @@ def replicates_of(table: Table, figures: Figures, row: Row, column: Column, sour
 def paired(figures: Figures, row: Row, other: Row, column: Column, source: str, preset: str) -> tuple[Replicates | None, Replicates | None]:
     """The figures of two rows in a column, its gain aside, that can be subtracted: as Figures.paired has them."""
     cells = [place_of(each, column, source, preset) for each in (row, other)]
-    metrics = [each.metrics.get(column.metric, column.metric) for each in (row, other)]
+    metrics = [each.metric(column) for each in (row, other)]
     (one, two), _ = figures.paired(cells, column.attribute, metrics, corrupted=column.corrupted)
     return one, two
 
