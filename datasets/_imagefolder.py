@@ -60,12 +60,13 @@ def _rows(root: Path, problems: Problems) -> Iterator[Row]:
         if leads_out(root, folder):
             problems.fatal(folder, 0, LINK)
     tables = {folder: table for folder in folders if (table := _tables.find(root / folder))}
-    if tables or not _tables.find(root):
+    table = _tables.find(root)
+    if tables or not table:
         _note_others(root, folders, problems)
     if tables:
         for folder, split in folders.items():
             yield from _folder_rows(root, folder, split, tables.get(folder), problems)
-    elif table := _tables.find(root):
+    elif table:
         rows = list(listed(_tables.rows(table, table.name, problems), table.name, problems))
         named = {os.path.normpath(row.path) for row in rows}
         more = (row for folder, split in folders.items() if split == "unlabeled" for row in _images(root, folder, split, {}, problems))
