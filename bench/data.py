@@ -27,7 +27,7 @@ def command(options: argparse.Namespace) -> int:
 
 def _render(options: argparse.Namespace) -> int:
     check_dataset_name(options.dataset)
-    data = DataOptions(options.data_root.expanduser(), options.cache.expanduser(), "synthetic", options.preset)
+    data = DataOptions(options.data_root, options.cache, "synthetic", options.preset)
     try:
         root = registry.load_part("datasets._open").render(options.dataset, data, options.out)
     except (FileExistsError, ValueError) as error:
@@ -82,7 +82,7 @@ def _show(options: argparse.Namespace) -> int:
     if options.out and options.out.suffix.lower() != ".png":
         raise UsageError(f"--out {options.out} given, a name that ends in .png expected")
     preset = choose_preset(options.preset or "tiny")
-    data = DataOptions(options.data_root.expanduser(), options.cache.expanduser(), options.data, preset, options.on_bad_data)
+    data = DataOptions(options.data_root, options.cache, options.data, preset, options.on_bad_data)
     try:
         opened = registry.load_part("datasets._open").open_dataset(options.dataset, data)
     except Exception as error:  # its files, its own code, or a cache that cannot be written

@@ -18,7 +18,7 @@ def command(options: argparse.Namespace) -> int:
     """Checks each data set's real files and prints its problems. Exit code 1 where there is one; a data set whose own file is broken costs
     no other its check."""
     preset = choose_preset(options.preset or "tiny")
-    data = DataOptions(options.data_root.expanduser(), options.cache.expanduser(), "real", preset, options.on_bad_data)
+    data = DataOptions(options.data_root, options.cache, "real", preset, options.on_bad_data)
     part, worst = registry.load_part("datasets._open"), OK
     for name in options.datasets or [each for each in registry.names("datasets") if each != "folder"]:
         check_dataset_name(name)

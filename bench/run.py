@@ -148,8 +148,8 @@ def make_settings(options: argparse.Namespace) -> Settings:
             raise UsageError(f"{word} needs --launcher slurm")
     return Settings(
         store=str(options.store),
-        data_root=str(options.data_root.expanduser()),
-        cache_dir=str(options.cache.expanduser()),
+        data_root=str(options.data_root),
+        cache_dir=str(options.cache),
         data=options.data,
         preset=preset,
         on_bad_data=options.on_bad_data,
