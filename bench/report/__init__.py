@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,7 +84,7 @@ def _page_stamps(store: Store, out: Path, names: list[str]) -> list[str]:
     files = [*own.glob("page*.py"), *(own / "assets").rglob("*"), *(store.root / "sweeps").glob("*.json"), RESULTS / "tables.toml"]
     written = [out / "claims.json", *(out / "tables" / f"{name}.csv" for name in (*names, "over-data-sets"))]
     stamps = sorted(f"{path.name} {path.stat().st_mtime_ns}" for path in files if path.exists())
-    return [*stamps, *(hashlib.sha256(path.read_bytes()).hexdigest() for path in written if path.exists())]
+    return [*stamps, *(path.read_text(encoding="utf-8") for path in written if path.exists())]
 
 
 def write_tables(out: Path, figures: Figures, cache: Cache) -> list[str]:
